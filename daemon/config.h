@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The configuration of retortd.conf(5), parsed, completed with its defaults and checked. It is
+ * immutable once loaded: a reload makes another one. Everything wrong in a file is found in one
+ * run and collected, each with its file and line.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "address.h"
+#include "frame.h"
+#include "transform.h"
+
+#define CONFIG_DEFAULT_FILE "/etc/retort/retortd.conf"
+
+enum {
+	CONFIG_WORKERS_MAX = 1024,
+	CONFIG_LISTENERS_MAX = 4096,
+	CONFIG_NAME_MAX = 64, /* characters of a listener's name: letters, digits, - _ . */
+};
+
+/* Milliseconds; 0 is never. */
+struct timeouts {
+	uint64_t idle;	    /* without a byte in either direction: closed */
+	uint64_t message;   /* from a frame's first byte to its last */
+	uint64_t handshake; /* until a transport that has a handshake is ready */
+	uint64_t drain;	    /* what is owed when closing, and the peer's end after it */
+};
+
+enum payload { PAYLOAD_TEXT, PAYLOAD_JSON };
+
+/* What a listener does for its clients. */
+struct settings {
+	enum framing framing;
+	enum payload payload;
+	struct pipeline pipeline;
+	uint64_t max_message;		  /* bytes */
+	uint64_t max_pending;		  /* bytes */
+	uint64_t max_clients;		  /* 0: no limit of its own */
+	uint64_t max_clients_per_address; /* 0: no limit */
+	char *greeting;			  /* UTF-8; "" is none; owned */
+	struct timeouts timeouts;
+};
+
+struct listener_config {
+	char *name;		   /* owned */
+	struct address *addresses; /* n_addresses of them; owned */
+	size_t n_addresses;
+	struct settings settings;
+	/* Of its Unix sockets: permission bits, owner and group; the defaults leave them alone. */
+	mode_t mode; /* default 0666 */
+	char *user;  /* NULL: whoever runs the daemon; owned */
+	char *group; /* NULL: likewise; owned */
+	char *file;  /* where it was defined, for messages; NULL: not in a file; owned */
+	unsigned line;
+};
+
+struct config {
+	unsigned workers;	  /* 0: one for each CPU this process may use */
+	uint64_t max_clients;	  /* of the whole daemon; 0: what the open-files limit allows */
+	struct settings defaults; /* what a listener has that says nothing else */
+	struct listener_config *listeners;
+	size_t n_listeners;
+};
+
+/* Everything that is wrong with a configuration, one "FILE:LINE: what …" a line. */
+struct config_problems {
+	struct buffer text; /* lines, each ended by LF; not NUL-terminated */
+	size_t n;
+};
+
+void config_problems_done(struct config_problems *problems);
+
+/*
+ * Loads a file. Returns 0 with a new *ret_config; -EINVAL when it is wrong, with everything that
+ * is wrong in problems; -ENOENT, -EACCES, … when the file cannot be read, likewise in problems;
+ * or -ENOMEM.
+ */
+int config_load(const char *file, struct config **ret_config, struct config_problems *problems);
+
+/*
+ * Loads the configuration that is built into the daemon: what it serves with neither a file nor
+ * --listen. It equals conf/retortd.conf. Returns 0 or -ENOMEM.
+ */
+int config_load_builtin(struct config **ret_config);
+
+/* One "-l ADDRESS" of the command line with the options that belong to it; none owned. */
+struct config_listen {
+	const char *address;	/* never NULL */
+	const char *framing;	/* NULL: the default */
+	const char *transforms; /* comma-separated; NULL: none */
+	const char *service;	/* NULL: the default, "transform" */
+};
+
+/*
+ * Makes a configuration of the command line's listeners, with the defaults for all else. They are
+ * named "listen-1", "listen-2", …. Returns as config_load() does; problems name the option.
+ */
+int config_load_listen(const struct config_listen *listens, size_t n, struct config **ret_config,
+		       struct config_problems *problems);
+
+void config_free(struct config *config);
+
+/* Returns the listener of this name, or NULL. */
+const struct listener_config *config_find(const struct config *config, const char *name);
+
+/*
+ * Writes the effective configuration, defaults included, in the form of a configuration file that
+ * loads to the same. Returns 0 or -EIO.
+ */
+int config_print(const struct config *config, FILE *out);
+
+/* Writes what would be served, a line for each listener, for a person. Returns 0 or -EIO. */
+int config_summarise(const struct config *config, FILE *out);

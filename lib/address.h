@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Addresses as retort-protocol(7) writes them, for listening and for connecting, and the names of
+ * sockets' ends for people.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+
+enum transport {
+	TRANSPORT_TCP,
+	TRANSPORT_UDP,
+	TRANSPORT_UNIX,
+};
+
+enum { ADDRESS_TEXT_MAX = 128 + 16 }; /* bytes for any address as text, with its NUL */
+
+/* An address that was parsed but not resolved. Zero-initialised it is none. */
+struct address {
+	enum transport transport;
+	char *host; /* tcp, udp: a name, an IP address without brackets, or "*"; owned */
+	char *port; /* tcp, udp: 1 to 65535, or 0 when listening on any; owned */
+	char *path; /* unix: as written; a leading '@' is the abstract namespace; owned */
+};
+
+/*
+ * Parses text. Returns 0; -ENOMEM; or -EINVAL, with *ret_problem a static sentence that says what
+ * is wrong and what would be right.
+ */
+int address_parse(const char *text, struct address *ret_address, const char **ret_problem);
+
+/* Frees what the address owns and empties it. */
+void address_done(struct address *address);
+
+/* Writes the address as it would be written in a configuration; returns text. */
+const char *address_format(const struct address *address, char text[static ADDRESS_TEXT_MAX]);
+
+/* One socket address that an address stands for. */
+struct endpoint {
+	enum transport transport;
+	bool dual_stack; /* "*": an IPv6 socket that takes IPv4 as well */
+	socklen_t len;
+	struct sockaddr_storage socket;
+};
+
+/*
+ * Resolves address into the endpoints it stands for, in the order of getaddrinfo(3), each once.
+ * directory is where a relative Unix path lies; NULL is the working directory. For listening, "*"
+ * is the IPv6 wildcard with dual_stack (the IPv4 wildcard where the kernel has no IPv6); for
+ * connecting it is the loopback address. May block on name service.
+ * Returns 0 with *ret_endpoints a malloc()ed array of *ret_n of at least one; -ENOMEM;
+ * -EHOSTUNREACH when the name is not known (*ret_problem says how, statically); -ENAMETOOLONG for a
+ * Unix path that does not fit.
+ */
+int address_resolve(const struct address *address, bool listening, const char *directory,
+		    struct endpoint **ret_endpoints, size_t *ret_n, const char **ret_problem);
+
+/* Writes a bound or connected socket address as text in the form of the configuration. */
+const char *endpoint_format(const struct endpoint *endpoint, char text[static ADDRESS_TEXT_MAX]);
+
+/*
+ * The runtime directory in which relative Unix sockets lie: $RUNTIME_DIRECTORY, else for root
+ * /run/retort, else $XDG_RUNTIME_DIR/retort; NULL when there is none. Malloc()ed; NULL also when
+ * out of memory, with errno ENOMEM (else ENOENT).
+ */
+char *runtime_directory(void);
