@@ -61,9 +61,10 @@ struct frame {
  * unfinished message was looked at already: 0 for a new message; the cutter sets it on FRAME_MORE
  * and resets it to 0 otherwise, so that no byte is looked at twice.
  *
- * ret_frame is set for FRAME_MESSAGE (all members), FRAME_ERROR and FRAME_TOO_LONG (length only),
- * and for FRAME_MORE of framing length once the header is whole: size is then the size of the
- * whole frame; it is 0 when that is not known. An empty window gives FRAME_MORE.
+ * ret_frame is set for FRAME_MESSAGE; for FRAME_ERROR, where body is as much of the payload as is
+ * there and length tells how much there should be; and for FRAME_TOO_LONG (length only). On
+ * FRAME_MORE, size is the size of the whole frame once its header is whole (framing length), or 0
+ * when that is not known. An empty window gives FRAME_MORE.
  */
 enum frame_cut frame_cut(const struct frame_rules *rules, struct bytes input, bool ended,
 			 size_t *scanned, struct frame *ret_frame);

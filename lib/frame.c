@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "frame.h"
+
+#include <endian.h>
+#include <errno.h>
+
+#include "text.h"
+#include "util.h"
+
+/*
+ * The header is parsed and written digit by digit here, since this runs once a message: strtol()
+ * and snprintf() would cost more than all the rest of a short message.
+ */
+
+static const char *const framing_names[] = {
+	[FRAMING_RAW] = "raw",
+	[FRAMING_LINE] = "line",
+	[FRAMING_LENGTH] = "length",
+};
+
+int framing_from_name(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(framing_names); i++)
+		if (strcmp(name, framing_names[i]) == 0)
+			return (int)i;
+	return -EINVAL;
+}
+
+const char *framing_name(enum framing framing)
+{
+	return framing_names[framing];
+}
+
+/* Says that the first scanned bytes hold no whole message; size is the whole frame's, if known. */
+static enum frame_cut more(size_t looked_at, size_t size, size_t *scanned, struct frame *ret_frame)
+{
+	*scanned = looked_at;
+	ret_frame->size = size;
+	return FRAME_MORE;
+}
+
+static enum frame_cut too_long(uint64_t length, struct frame *ret_frame)
+{
+	ret_frame->length = length;
+	return FRAME_TOO_LONG;
+}
+
+static enum frame_cut cut_raw(const struct frame_rules *rules, struct bytes input, bool ended,
+			      size_t *scanned, struct frame *ret_frame)
+{
+	size_t len = MIN(input.len, rules->max_message);
+
+	/* At the end of input nothing follows that could complete the last character. */
+	if (rules->whole_characters && (len < input.len || !ended)) {
+		size_t held = text_cut_suffix(input.data, len);
+
+		if (held < len)
+			len -= held;
+		else if (len < rules->max_message)
+			return more(input.len, 0, scanned, ret_frame);
+		/* else no message can hold this character: it goes in pieces */
+	}
+	*ret_frame = (struct frame){.size = len, .body = {input.data, len}, .length = len};
+	return FRAME_MESSAGE;
+}
+
+/* A line that has no LF in this window. */
+static enum frame_cut cut_unfinished_line(const struct frame_rules *rules, struct bytes input,
+					  bool ended, size_t *scanned, struct frame *ret_frame)
+{
+	size_t len = input.len;
+
+	/* Until its LF is due, a CR at the end may belong to the line's end. */
+	if (!ended && input.data[len - 1] == '\r')
+		len--;
+	if (len > rules->max_message)
+		return too_long(len, ret_frame);
+	if (!ended)
+		return more(input.len, 0, scanned, ret_frame);
+	*ret_frame = (struct frame){.size = len, .body = input, .bare = true, .length = len};
+	return FRAME_MESSAGE;
+}
+
+static enum frame_cut cut_line(const struct frame_rules *rules, struct bytes input, bool ended,
+			       size_t *scanned, struct frame *ret_frame)
+{
+	size_t looked_at = MIN(*scanned, input.len), len;
+	const uint8_t *end = memchr(input.data + looked_at, '\n', input.len - looked_at);
+	bool crlf;
+
+	if (!end)
+		return cut_unfinished_line(rules, input, ended, scanned, ret_frame);
+
+	len = (size_t)(end - input.data);
+	crlf = len > 0 && input.data[len - 1] == '\r';
+	len -= crlf;
+	if (len > rules->max_message)
+		return too_long(len, ret_frame);
+	*ret_frame = (struct frame){
+		.size = len + crlf + 1,
+		.body = {input.data, len},
+		.crlf = crlf,
+		.length = len,
+	};
+	return FRAME_MESSAGE;
+}
+
+/*
+ * Looks at a whole header. Returns FRAME_MALFORMED, or FRAME_MESSAGE or FRAME_ERROR with
+ * *ret_length set. The padding is compared as one word, whatever its length is.
+ */
+static inline enum frame_cut header_parse(const uint8_t *header, uint64_t *ret_length)
+{
+	static const uint64_t spaces = UINT64_C(0x2020202020202020);
+	const bool error = header[0] == '-';
+	uint64_t length = 0, padding;
+	unsigned i = error, digit;
+
+	while (i < FRAME_HEADER && (digit = (unsigned)header[i] - '0') <= 9) {
+		length = length * 10 + digit;
+		i++;
+	}
+	if (i == error)
+		return FRAME_MALFORMED;
+
+	memcpy(&padding, header + FRAME_HEADER - sizeof(padding), sizeof(padding));
+	padding = le64toh(padding) ^ spaces;
+	if (i == 1 && header[i++] != ' ')
+		return FRAME_MALFORMED;
+	if (i < FRAME_HEADER && padding >> 8 * (i - 2) != 0)
+		return FRAME_MALFORMED;
+	*ret_length = length;
+	return error ? FRAME_ERROR : FRAME_MESSAGE;
+}
+
+/* Says whether these len bytes, fewer than FRAME_HEADER, can begin a header. */
+static bool header_may_begin(const uint8_t *header, size_t len)
+{
+	const size_t first = header[0] == '-';
+	size_t i = first;
+
+	while (i < len && header[i] >= '0' && header[i] <= '9')
+		i++;
+	if (i == first && i < len)
+		return false;
+	while (i < len && header[i] == ' ')
+		i++;
+	return i == len;
+}
+
+static enum frame_cut cut_length(const struct frame_rules *rules, struct bytes input, bool ended,
+				 size_t *scanned, struct frame *ret_frame)
+{
+	uint64_t length, there;
+	enum frame_cut cut;
+
+	if (input.len < FRAME_HEADER) {
+		if (!header_may_begin(input.data, input.len))
+			return FRAME_MALFORMED;
+		return ended ? FRAME_CUT_SHORT : more(input.len, 0, scanned, ret_frame);
+	}
+	cut = header_parse(input.data, &length);
+	if (cut == FRAME_MALFORMED)
+		return FRAME_MALFORMED;
+
+	there = MIN(input.len - FRAME_HEADER, length);
+	if (cut == FRAME_MESSAGE) {
+		if (length > rules->max_message || length > SIZE_MAX - FRAME_HEADER)
+			return too_long(length, ret_frame);
+		if (there < length && ended)
+			return FRAME_CUT_SHORT;
+		if (there < length)
+			return more(FRAME_HEADER, FRAME_HEADER + (size_t)length, scanned,
+				    ret_frame);
+	}
+	*ret_frame = (struct frame){
+		.size = FRAME_HEADER + (size_t)there,
+		.body = {input.data + FRAME_HEADER, (size_t)there},
+		.length = length,
+	};
+	return cut;
+}
+
+enum frame_cut frame_cut(const struct frame_rules *rules, struct bytes input, bool ended,
+			 size_t *scanned, struct frame *ret_frame)
+{
+	enum frame_cut cut = FRAME_MORE;
+
+	if (input.len == 0)
+		return more(0, 0, scanned, ret_frame);
+
+	switch (rules->framing) {
+	case FRAMING_RAW:
+		cut = cut_raw(rules, input, ended, scanned, ret_frame);
+		break;
+	case FRAMING_LINE:
+		cut = cut_line(rules, input, ended, scanned, ret_frame);
+		break;
+	case FRAMING_LENGTH:
+		cut = cut_length(rules, input, ended, scanned, ret_frame);
+		break;
+	}
+	if (cut != FRAME_MORE)
+		*scanned = 0;
+	return cut;
+}
+
+/* Writes len, left-aligned, into the n_places bytes at places, and spaces behind it. */
+static inline void write_number(uint8_t *places, size_t n_places, uint64_t len)
+{
+	size_t digits = 1;
+
+	for (uint64_t power = 10; len >= power; power *= 10)
+		digits++;
+	memset(places, ' ', n_places);
+	while (digits-- > 0) {
+		places[digits] = (uint8_t)('0' + len % 10);
+		len /= 10;
+	}
+}
+
+void frame_header(uint8_t header[static FRAME_HEADER], uint64_t len)
+{
+	write_number(header, FRAME_HEADER, len);
+}
+
+int frame_append(struct buffer *buffer, enum framing framing, enum line_end end, const void *data,
+		 size_t len)
+{
+	uint8_t *to;
+	int r;
+
+	if (len > SIZE_MAX - FRAME_ENVELOPE_MAX)
+		return -ENOMEM;
+	r = buffer_reserve(buffer, len + FRAME_ENVELOPE_MAX);
+	if (r < 0)
+		return r;
+
+	to = buffer->data + buffer->len;
+	if (framing == FRAMING_LENGTH) {
+		frame_header(to, len);
+		to += FRAME_HEADER;
+	}
+	if (len > 0)
+		memcpy(to, data, len);
+	to += len;
+	if (framing == FRAMING_LINE) {
+		if (end == LINE_END_CRLF)
+			*to++ = '\r';
+		*to++ = '\n';
+	}
+	buffer->len = (size_t)(to - buffer->data);
+	return 0;
+}
+
+int frame_append_error(struct buffer *buffer, enum framing framing, const char *reason)
+{
+	static const char prefix[] = "error: ";
+	const size_t before = buffer->len;
+	uint8_t header[FRAME_HEADER] = {'-'};
+	int r = 0;
+
+	switch (framing) {
+	case FRAMING_RAW:
+		return 0;
+	case FRAMING_LINE:
+		r = buffer_append(buffer, prefix, sizeof(prefix) - 1);
+		break;
+	case FRAMING_LENGTH:
+		write_number(header + 1, FRAME_HEADER - 1, strlen(reason));
+		r = buffer_append(buffer, header, sizeof(header));
+		break;
+	}
+	if (r == 0)
+		r = buffer_append(buffer, reason, strlen(reason));
+	if (r == 0 && framing == FRAMING_LINE)
+		r = buffer_append(buffer, "\n", 1);
+	if (r < 0)
+		buffer->len = before;
+	return r;
+}
