@@ -16,7 +16,7 @@ enum transport {
 	TRANSPORT_UNIX,
 };
 
-enum { ADDRESS_TEXT_MAX = 128 + 16 }; /* bytes for any address as text, with its NUL */
+enum { ADDRESS_TEXT_MAX = 272 }; /* bytes for any address as text, with its NUL */
 
 /* An address that was parsed but not resolved. Zero-initialised it is none. */
 struct address {
@@ -47,18 +47,25 @@ struct endpoint {
 };
 
 /*
- * Resolves address into the endpoints it stands for, in the order of getaddrinfo(3), each once.
+ * Resolves address into the endpoints it stands for, in the order of getaddrinfo(3), each once. A
+ * name's IPv6 addresses are left out on a machine that has no IPv6 address at all, not even ::1,
+ * and its IPv4 addresses likewise: nothing could be bound to them.
  * directory is where a relative Unix path lies; NULL is the working directory. For listening, "*"
  * is the IPv6 wildcard with dual_stack (the IPv4 wildcard where the kernel has no IPv6); for
  * connecting it is the loopback address. May block on name service.
  * Returns 0 with *ret_endpoints a malloc()ed array of *ret_n of at least one; -ENOMEM;
- * -EHOSTUNREACH when the name is not known (*ret_problem says how, statically); -ENAMETOOLONG for a
- * Unix path that does not fit.
+ * -EHOSTUNREACH when the name is not known or port 0 is to be connected to, or -ENAMETOOLONG for a
+ * Unix path that does not fit: of both *ret_problem says, statically, how.
  */
 int address_resolve(const struct address *address, bool listening, const char *directory,
 		    struct endpoint **ret_endpoints, size_t *ret_n, const char **ret_problem);
 
-/* Writes a bound or connected socket address as text in the form of the configuration. */
+/*
+ * Writes a bound or connected socket address as text in the form of the configuration: for the
+ * wildcard of a dual_stack endpoint "*", for an IPv4 address mapped into IPv6 that IPv4 address,
+ * for a Unix socket without a name "unix:". A control character in a name becomes '?'. Returns
+ * text.
+ */
 const char *endpoint_format(const struct endpoint *endpoint, char text[static ADDRESS_TEXT_MAX]);
 
 /*
