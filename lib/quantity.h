@@ -14,7 +14,8 @@ int quantity_parse_size(const char *text, uint64_t *ret_bytes);
 
 /*
  * Parses a time: digits with an optional fraction, and perhaps one of ms, s, min, h, d; without a
- * unit, seconds. Returns 0, -EINVAL, or -ERANGE past 1000 years.
+ * unit, seconds. What is finer than a millisecond is rounded up, so that only zero is 0. Returns 0,
+ * -EINVAL, or -ERANGE past 1000 years (of 365.25 days).
  */
 int quantity_parse_time(const char *text, uint64_t *ret_milliseconds);
 
