@@ -31,7 +31,8 @@ const char *framing_name(enum framing framing)
 	return framing_names[framing];
 }
 
-/* Says that the first scanned bytes hold no whole message; size is the whole frame's, if known. */
+/* Says that the first looked_at bytes hold no whole message; size is the whole frame's, if known.
+ */
 static enum frame_cut more(size_t looked_at, size_t size, size_t *scanned, struct frame *ret_frame)
 {
 	*scanned = looked_at;
@@ -50,6 +51,7 @@ static enum frame_cut cut_raw(const struct frame_rules *rules, struct bytes inpu
 {
 	size_t len = MIN(input.len, rules->max_message);
 
+	*scanned = 0;
 	/* At the end of input nothing follows that could complete the last character. */
 	if (rules->whole_characters && (len < input.len || !ended)) {
 		size_t held = text_cut_suffix(input.data, len);
@@ -88,6 +90,7 @@ static enum frame_cut cut_line(const struct frame_rules *rules, struct bytes inp
 	const uint8_t *end = memchr(input.data + looked_at, '\n', input.len - looked_at);
 	bool crlf;
 
+	*scanned = 0;
 	if (!end)
 		return cut_unfinished_line(rules, input, ended, scanned, ret_frame);
 
@@ -106,31 +109,27 @@ static enum frame_cut cut_line(const struct frame_rules *rules, struct bytes inp
 }
 
 /*
- * Looks at a whole header. Returns FRAME_MALFORMED, or FRAME_MESSAGE or FRAME_ERROR with
+ * Reads a whole header whose digits begin at first. Returns whether it is well formed, with
  * *ret_length set. The padding is compared as one word, whatever its length is.
  */
-static inline enum frame_cut header_parse(const uint8_t *header, uint64_t *ret_length)
+static inline bool header_read(const uint8_t *header, unsigned first, uint64_t *ret_length)
 {
 	static const uint64_t spaces = UINT64_C(0x2020202020202020);
-	const bool error = header[0] == '-';
 	uint64_t length = 0, padding;
-	unsigned i = error, digit;
+	unsigned i = first, digit;
 
 	while (i < FRAME_HEADER && (digit = (unsigned)header[i] - '0') <= 9) {
 		length = length * 10 + digit;
 		i++;
 	}
-	if (i == error)
-		return FRAME_MALFORMED;
-
+	if (i == first || (i == 1 && header[i++] != ' '))
+		return false;
 	memcpy(&padding, header + FRAME_HEADER - sizeof(padding), sizeof(padding));
 	padding = le64toh(padding) ^ spaces;
-	if (i == 1 && header[i++] != ' ')
-		return FRAME_MALFORMED;
 	if (i < FRAME_HEADER && padding >> 8 * (i - 2) != 0)
-		return FRAME_MALFORMED;
+		return false;
 	*ret_length = length;
-	return error ? FRAME_ERROR : FRAME_MESSAGE;
+	return true;
 }
 
 /* Says whether these len bytes, fewer than FRAME_HEADER, can begin a header. */
@@ -148,61 +147,75 @@ static bool header_may_begin(const uint8_t *header, size_t len)
 	return i == len;
 }
 
-static enum frame_cut cut_length(const struct frame_rules *rules, struct bytes input, bool ended,
-				 size_t *scanned, struct frame *ret_frame)
+/* An input shorter than a header. Out of the way of the many that are longer, as cut_error() is. */
+static __attribute__((cold, noinline)) enum frame_cut
+cut_partial_header(struct bytes input, bool ended, size_t *scanned, struct frame *ret_frame)
+{
+	if (!header_may_begin(input.data, input.len))
+		return FRAME_MALFORMED;
+	return ended ? FRAME_CUT_SHORT : more(input.len, 0, scanned, ret_frame);
+}
+
+/* An input that begins with '-'. */
+static __attribute__((cold, noinline)) enum frame_cut cut_error(struct bytes input,
+								struct frame *ret_frame)
 {
 	uint64_t length, there;
-	enum frame_cut cut;
 
-	if (input.len < FRAME_HEADER) {
-		if (!header_may_begin(input.data, input.len))
-			return FRAME_MALFORMED;
-		return ended ? FRAME_CUT_SHORT : more(input.len, 0, scanned, ret_frame);
-	}
-	cut = header_parse(input.data, &length);
-	if (cut == FRAME_MALFORMED)
+	if (!header_read(input.data, 1, &length))
 		return FRAME_MALFORMED;
-
 	there = MIN(input.len - FRAME_HEADER, length);
-	if (cut == FRAME_MESSAGE) {
-		if (length > rules->max_message || length > SIZE_MAX - FRAME_HEADER)
-			return too_long(length, ret_frame);
-		if (there < length && ended)
-			return FRAME_CUT_SHORT;
-		if (there < length)
-			return more(FRAME_HEADER, FRAME_HEADER + (size_t)length, scanned,
-				    ret_frame);
-	}
 	*ret_frame = (struct frame){
 		.size = FRAME_HEADER + (size_t)there,
 		.body = {input.data + FRAME_HEADER, (size_t)there},
 		.length = length,
 	};
-	return cut;
+	return FRAME_ERROR;
+}
+
+static enum frame_cut cut_length(const struct frame_rules *rules, struct bytes input, bool ended,
+				 size_t *scanned, struct frame *ret_frame)
+{
+	uint64_t length;
+
+	*scanned = 0;
+	if (input.len < FRAME_HEADER)
+		return cut_partial_header(input, ended, scanned, ret_frame);
+	if (input.data[0] == '-')
+		return cut_error(input, ret_frame);
+	if (!header_read(input.data, 0, &length))
+		return FRAME_MALFORMED;
+	if (length > rules->max_message || length > SIZE_MAX - FRAME_HEADER)
+		return too_long(length, ret_frame);
+	if (length > input.len - FRAME_HEADER) {
+		ret_frame->length = length;
+		return ended ? FRAME_CUT_SHORT
+			     : more(FRAME_HEADER, FRAME_HEADER + (size_t)length, scanned,
+				    ret_frame);
+	}
+	*ret_frame = (struct frame){
+		.size = FRAME_HEADER + (size_t)length,
+		.body = {input.data + FRAME_HEADER, (size_t)length},
+		.length = length,
+	};
+	return FRAME_MESSAGE;
 }
 
 enum frame_cut frame_cut(const struct frame_rules *rules, struct bytes input, bool ended,
 			 size_t *scanned, struct frame *ret_frame)
 {
-	enum frame_cut cut = FRAME_MORE;
-
 	if (input.len == 0)
 		return more(0, 0, scanned, ret_frame);
 
 	switch (rules->framing) {
 	case FRAMING_RAW:
-		cut = cut_raw(rules, input, ended, scanned, ret_frame);
-		break;
+		return cut_raw(rules, input, ended, scanned, ret_frame);
 	case FRAMING_LINE:
-		cut = cut_line(rules, input, ended, scanned, ret_frame);
-		break;
+		return cut_line(rules, input, ended, scanned, ret_frame);
 	case FRAMING_LENGTH:
-		cut = cut_length(rules, input, ended, scanned, ret_frame);
-		break;
+		return cut_length(rules, input, ended, scanned, ret_frame);
 	}
-	if (cut != FRAME_MORE)
-		*scanned = 0;
-	return cut;
+	__builtin_unreachable();
 }
 
 /* Writes len, left-aligned, into the n_places bytes at places, and spaces behind it. */
