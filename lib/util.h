@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define CLEANUP(function)		    __attribute__((cleanup(function)))
-#define PRINTF(format, first)		    __attribute__((format(printf, format, first)))
+#define PRINTF(string, first)		    __attribute__((format(printf, string, first)))
 #define ARRAY_SIZE(array)		    (sizeof(array) / sizeof((array)[0]))
 #define CONTAINER_OF(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
