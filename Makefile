@@ -2,68 +2,308 @@
 #
 # make            builds build/retortd and build/retort
 # make help       lists everything else
-
-CC ?= gcc
-PKG_CONFIG ?= pkg-config
-BUILD ?= build
+#
+# One archive for each folder of sources but its main.c, so that tests link what they test. Every
+# .c file in lib/, daemon/ and client/ belongs to its archive, every tests/unit_*.c, system_*.c,
+# hostile_*.c and fuzz_*.c is a test program: nothing is listed twice.
 
 VERSION := 0.1.0
 
+# Everything that building, testing, checking, fuzzing, measuring and demonstrating needs.
+DEB_PACKAGES := \
+	gcc clang make libc6-dev pkg-config \
+	libsystemd-dev libconfig-dev libunistring-dev \
+	check libsubunit-dev libjansson-dev libclang-rt-14-dev netcat-openbsd python3-minimal \
+	iproute2 util-linux procps systemd strace \
+	clang-format clang-tidy cppcheck mandoc shellcheck valgrind zsh fish bash
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+PKG_CONFIG ?= pkg-config
+CLANG_FORMAT ?= clang-format
+CLANG_TIDY ?= clang-tidy
+CFLAGS ?= -O2 -g
+BUILD ?= build
+SECONDS ?= 60
+
 prefix ?= /usr/local
+sysconfdir ?= /etc
+bindir ?= $(prefix)/bin
+sbindir ?= $(prefix)/sbin
+datadir ?= $(prefix)/share
+mandir ?= $(datadir)/man
+docdir ?= $(datadir)/doc/retort
+systemdsystemunitdir ?= $(prefix)/lib/systemd/system
+bashcompletiondir ?= $(datadir)/bash-completion/completions
+zshcompletiondir ?= $(datadir)/zsh/site-functions
+fishcompletiondir ?= $(datadir)/fish/vendor_completions.d
 DESTDIR ?=
 
-PACKAGES_LIB := libunistring-none
-CFLAGS ?= -O2 -g
+# ---- Flags ----
+
+comma := ,
 WARNINGS := -Wall -Wextra -Wconversion -Wmissing-prototypes -Wvla -Wshadow -Wstrict-prototypes \
 	-Wundef -Wformat=2 -Wno-sign-conversion
-override CPPFLAGS += -D_GNU_SOURCE -DRETORT_VERSION='"$(VERSION)"' -Ilib -MMD -MP
+
+# Where the build goes. Builds that do not mix have a directory each, whatever BUILD is.
+OUT := $(BUILD)$(addprefix -,$(subst $(comma),-,$(SANITIZE)))$(if $(FUZZ),-fuzz)
+
+override CPPFLAGS += -D_GNU_SOURCE -DRETORT_VERSION='"$(VERSION)"' -Ilib
 override CFLAGS += -std=gnu17 -fno-strict-aliasing -pthread $(WARNINGS)
 ifdef WERROR
 override CFLAGS += -Werror
 endif
 ifdef SANITIZE
-BUILD := build-$(subst $(comma),-,$(SANITIZE))
 override CFLAGS += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all
 override LDFLAGS += -fsanitize=$(SANITIZE)
 endif
-comma := ,
+ifdef FUZZ
+override CFLAGS += -fsanitize=fuzzer-no-link,address,undefined -fno-omit-frame-pointer \
+	-fno-sanitize-recover=all
+override LDFLAGS += -fsanitize=fuzzer,address,undefined
+endif
 
+includes_daemon := -Idaemon
+includes_client := -Iclient
+includes_tests := -Idaemon -Iclient -Itests
+
+# Asked for once, and not before something is compiled or linked.
+remember = $(eval $(1) := $(2))$($(1))
+PKG_CFLAGS = $(call remember,PKG_CFLAGS,$(shell $(PKG_CONFIG) --cflags libsystemd libconfig))
+LIBS_DAEMON = $(call remember,LIBS_DAEMON,$(shell $(PKG_CONFIG) --libs libsystemd libconfig))
+LIBS_TESTS = $(call remember,LIBS_TESTS,$(shell $(PKG_CONFIG) --libs check jansson))
 LIBS_LIB := -lunistring
-LIBS_DAEMON := $(shell $(PKG_CONFIG) --libs libsystemd libconfig)
-LIBS_CHECK := $(shell $(PKG_CONFIG) --libs check)
 
-sources = $(wildcard $(1)/*.c)
-objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+# As many jobs as there are CPUs, unless make was told how many.
+JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+SUBMAKE = +$(MAKE) --no-print-directory $(JOBS)
+
+# ---- What there is ----
+
+sources = $(sort $(wildcard $(1)/*.c))
+objects = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 
 LIB_OBJECTS := $(call objects,$(call sources,lib))
 DAEMON_OBJECTS := $(call objects,$(filter-out daemon/main.c,$(call sources,daemon)))
 CLIENT_OBJECTS := $(call objects,$(filter-out client/main.c,$(call sources,client)))
+HARNESS_OBJECTS := $(call objects,$(sort $(wildcard tests/harness*.c)))
+LIBRARIES := $(OUT)/libdaemon.a $(OUT)/libclient.a $(OUT)/libretort.a
+
+CHECK_SOURCES := $(sort $(wildcard tests/unit_*.c tests/system_*.c tests/hostile_*.c))
+FUZZ_SOURCES := $(filter-out tests/fuzz_main.c,$(sort $(wildcard tests/fuzz_*.c)))
+CHECKS := $(patsubst tests/%.c,$(OUT)/tests/%,$(CHECK_SOURCES))
+FUZZERS := $(patsubst tests/%.c,$(OUT)/tests/%,$(FUZZ_SOURCES))
+SCRIPTS := $(sort $(wildcard tests/system_*.sh tests/system_*.py))
+BENCHES := $(patsubst %.c,$(OUT)/%,$(sort $(wildcard bench/*.c)))
+
+MAN_PAGES := $(sort $(wildcard man/*.[1-8]))
+C_FILES := $(sort $(wildcard lib/*.[ch] daemon/*.[ch] client/*.[ch] tests/*.[ch] bench/*.[ch]))
+SHELL_FILES := $(shell grep -lE '^\#!.*[/ ](ba)?sh\>' .ci/* bench/* tests/* tests/lint/* 2>/dev/null)
+
+# What runs a program of this build from a script of tests/ or bench/.
+ENVIRONMENT = RETORTD='$(abspath $(OUT))/retortd' RETORT='$(abspath $(OUT))/retort' \
+	RETORT_BUILD='$(abspath $(OUT))'
+
+# ---- Building ----
 
 .PHONY: all
-all: $(BUILD)/retortd $(BUILD)/retort
+all: $(OUT)/retortd $(OUT)/retort ## build retortd and retort (default)
 
-$(BUILD)/obj/%.o: %.c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+
+# Everything is built anew when the flags change.
+FLAGS = $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)
+$(OUT)/flags: always
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	@$(PKG_CONFIG) --exists libsystemd libconfig || \
+		{ echo "Some libraries are missing: 'make deps' installs them." >&2; exit 1; }
+	$(file >$@.now,$(FLAGS))@cmp -s $@.now $@ && rm $@.now || mv $@.now $@
+.PHONY: always
+always:
 
-$(BUILD)/obj/daemon/%.o $(BUILD)/obj/tests/%.o: CPPFLAGS += -Idaemon
-$(BUILD)/obj/client/%.o $(BUILD)/obj/tests/%.o: CPPFLAGS += -Iclient
+$(OUT)/obj/%.o: %.c $(OUT)/flags
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(includes_$(firstword $(subst /, ,$*))) $(PKG_CFLAGS) $(CFLAGS) -MMD -MP \
+		-c -o $@ $<
 
-$(BUILD)/lib%.a:
+# An archive is made anew when a source comes or goes, which changes no object.
+$(OUT)/members-%: always
+	@mkdir -p $(@D)
+	$(file >$@.now,$(MEMBERS))@cmp -s $@.now $@ && rm $@.now || mv $@.now $@
+$(OUT)/members-retort: MEMBERS = $(LIB_OBJECTS)
+$(OUT)/members-daemon: MEMBERS = $(DAEMON_OBJECTS)
+$(OUT)/members-client: MEMBERS = $(CLIENT_OBJECTS)
+$(OUT)/members-harness: MEMBERS = $(HARNESS_OBJECTS)
+
+$(OUT)/libretort.a: $(LIB_OBJECTS)
+$(OUT)/libdaemon.a: $(DAEMON_OBJECTS)
+$(OUT)/libclient.a: $(CLIENT_OBJECTS)
+$(OUT)/libharness.a: $(HARNESS_OBJECTS)
+$(OUT)/lib%.a: $(OUT)/members-%
 	@rm -f $@
-	$(AR) rcs $@ $^
-$(BUILD)/libretort.a: $(LIB_OBJECTS)
-$(BUILD)/libdaemon.a: $(DAEMON_OBJECTS)
-$(BUILD)/libclient.a: $(CLIENT_OBJECTS)
+	$(AR) rcs $@ $(filter %.o,$^)
 
-$(BUILD)/retortd: $(BUILD)/obj/daemon/main.o $(BUILD)/libdaemon.a $(BUILD)/libretort.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_DAEMON) $(LIBS_LIB)
+LINK = $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 
-$(BUILD)/retort: $(BUILD)/obj/client/main.o $(BUILD)/libclient.a $(BUILD)/libretort.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_LIB)
+$(OUT)/retortd: $(OUT)/obj/daemon/main.o $(OUT)/libdaemon.a $(OUT)/libretort.a
+	$(LINK) $(LIBS_DAEMON) $(LIBS_LIB)
 
-$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libdaemon.a $(BUILD)/libclient.a $(BUILD)/libretort.a
+$(OUT)/retort: $(OUT)/obj/client/main.o $(OUT)/libclient.a $(OUT)/libretort.a
+	$(LINK) $(LIBS_LIB) -lm
+
+# libFuzzer brings a main function of its own; without it, ours replays the corpus.
+$(OUT)/tests/fuzz_%: $(OUT)/obj/tests/fuzz_%.o $(if $(FUZZ),,$(OUT)/obj/tests/fuzz_main.o) \
+		$(OUT)/libharness.a $(LIBRARIES)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_CHECK) $(LIBS_DAEMON) $(LIBS_LIB) -lm
+	$(LINK) $(LIBS_TESTS) $(LIBS_DAEMON) $(LIBS_LIB) -lm
 
--include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+$(OUT)/tests/%: $(OUT)/obj/tests/%.o $(OUT)/libharness.a $(LIBRARIES)
+	@mkdir -p $(@D)
+	$(LINK) $(LIBS_TESTS) $(LIBS_DAEMON) $(LIBS_LIB) -lm
+
+$(OUT)/bench/%: $(OUT)/obj/bench/%.o $(OUT)/libretort.a
+	@mkdir -p $(@D)
+	$(LINK) $(LIBS_LIB) -lm
+
+.PHONY: tests
+tests: all $(CHECKS) $(FUZZERS) ## build all tests
+.SECONDARY:
+
+-include $(wildcard $(OUT)/obj/*/*.d)
+
+# ---- Testing ----
+
+.PHONY: deps
+deps: ## install the Debian packages that are missing for any of this
+	@.ci/deps $(DEB_PACKAGES)
+
+.PHONY: check check-run
+check: deps ## run all tests (SANITIZE=address,undefined or thread, WERROR=1, CC=clang)
+	$(SUBMAKE) tests
+	@$(ENVIRONMENT) SANITIZE='$(SANITIZE)' tests/run $(CHECKS) $(FUZZERS) $(SCRIPTS)
+
+.PHONY: valgrind
+valgrind: ## run all Check tests with the program under test in valgrind
+	$(SUBMAKE) tests
+	@$(ENVIRONMENT) tests/run --valgrind $(CHECKS)
+
+.PHONY: fuzz
+fuzz: ## fuzz each target for SECONDS=n with libFuzzer
+	$(SUBMAKE) FUZZ=1 CC=clang fuzz-run SECONDS=$(SECONDS)
+
+.PHONY: fuzz-run
+fuzz-run: $(FUZZERS)
+	@for fuzzer in $(FUZZERS); do tests/fuzz "$$fuzzer" $(SECONDS) || exit 1; done
+
+.PHONY: bench
+bench: ## measure retortd beside the barest possible server
+	$(SUBMAKE) all $(BENCHES)
+	@$(ENVIRONMENT) bench/run
+
+.PHONY: demo
+demo: deps ## show a running retortd at work
+	$(SUBMAKE) all
+	@$(ENVIRONMENT) tests/demo
+
+# ---- Checking the sources ----
+
+.PHONY: lint
+lint: ## check form, structure and faults of the sources
+	$(SUBMAKE) lint-format lint-floors lint-man lint-shell lint-completions
+	$(SUBMAKE) BUILD=$(OUT)-gcc CC=gcc WERROR=1 all tests $(BENCHES:$(OUT)/%=$(OUT)-gcc/%)
+	$(SUBMAKE) BUILD=$(OUT)-clang CC=clang WERROR=1 all tests $(BENCHES:$(OUT)/%=$(OUT)-clang/%)
+	$(SUBMAKE) lint-cppcheck lint-tidy
+	@echo "lint: nothing to complain about"
+
+.PHONY: format
+format: ## give all C files their form
+	$(CLANG_FORMAT) -i $(C_FILES)
+
+.PHONY: lint-format lint-floors lint-man lint-shell lint-completions lint-cppcheck lint-tidy
+lint-format:
+	@$(CLANG_FORMAT) --dry-run -Werror $(C_FILES)
+
+lint-floors:
+	@tests/lint/check-floors --self-test
+	@tests/lint/check-floors tests/lint/floors
+
+lint-man:
+	@$(if $(MAN_PAGES),mandoc -T lint -W warning $(MAN_PAGES))
+
+lint-shell:
+	@$(if $(SHELL_FILES),shellcheck $(SHELL_FILES))
+
+lint-completions:
+	@$(if $(wildcard client/completion/retort.bash),bash -n client/completion/retort.bash)
+	@$(if $(wildcard client/completion/_retort),zsh -n client/completion/_retort)
+	@$(if $(wildcard client/completion/retort.fish),fish -n client/completion/retort.fish)
+
+lint-cppcheck:
+	@mkdir -p $(OUT)/lint/cppcheck
+	@cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --language=c \
+		--enable=warning,performance,portability --cppcheck-build-dir=$(OUT)/lint/cppcheck \
+		$(if $(findstring -j,$(JOBS)),$(JOBS)) $(CPPFLAGS) $(includes_tests) \
+		$(filter %.c,$(C_FILES))
+
+# A stamp for each file, as this is slow; it is renewed with the headers that the file includes.
+lint-tidy: $(patsubst %.c,$(OUT)/lint/tidy/%.stamp,$(filter %.c,$(C_FILES)))
+$(OUT)/lint/tidy/%.stamp: %.c .clang-tidy
+	@mkdir -p $(@D)
+	$(CLANG_TIDY) --quiet $< -- $(CPPFLAGS) $(includes_$(firstword $(subst /, ,$*))) -std=gnu17
+	@clang $(CPPFLAGS) $(includes_$(firstword $(subst /, ,$*))) -MM -MP -MT $@ -MF $(@:.stamp=.d) $<
+	@touch $@
+-include $(wildcard $(OUT)/lint/tidy/*/*.d)
+
+# ---- Installing ----
+
+INSTALL = install -D -m 644
+FILL_IN = sed -e 's|@bindir@|$(bindir)|g' -e 's|@sbindir@|$(sbindir)|g' \
+	-e 's|@sysconfdir@|$(sysconfdir)|g' -e 's|@mandir@|$(mandir)|g' -e 's|@version@|$(VERSION)|g'
+UNITS := $(sort $(wildcard systemd/*.service systemd/*.socket))
+DOCUMENTS := $(sort $(wildcard README* COPYING NEWS* HACKING*)) $(wildcard conf/retortd.conf)
+CONF := $(DESTDIR)$(sysconfdir)/retort/retortd.conf
+
+# Each is FILE:PLACE.
+INSTALLED := \
+	$(foreach page,$(MAN_PAGES),$(page):$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
+	$(foreach doc,$(DOCUMENTS),$(doc):$(docdir)/$(notdir $(doc))) \
+	$(if $(wildcard client/completion/retort.bash),client/completion/retort.bash:$(bashcompletiondir)/retort) \
+	$(if $(wildcard client/completion/_retort),client/completion/_retort:$(zshcompletiondir)/_retort) \
+	$(if $(wildcard client/completion/retort.fish),client/completion/retort.fish:$(fishcompletiondir)/retort.fish)
+
+.PHONY: install
+install: all ## install under $(DESTDIR)$(prefix); an existing configuration stays as it is
+	install -D -m 755 $(OUT)/retort $(DESTDIR)$(bindir)/retort
+	install -D -m 755 $(OUT)/retortd $(DESTDIR)$(sbindir)/retortd
+	$(foreach pair,$(INSTALLED),$(INSTALL) $(subst :, $(DESTDIR),$(pair))$(newline))
+	$(foreach unit,$(UNITS),$(FILL_IN) $(unit) | \
+		$(INSTALL) /dev/stdin $(DESTDIR)$(systemdsystemunitdir)/$(notdir $(unit))$(newline))
+	$(if $(wildcard conf/retortd.conf),test -e $(CONF) || $(INSTALL) conf/retortd.conf $(CONF))
+
+.PHONY: uninstall
+uninstall: ## remove what install installed, but not a configuration that was changed
+	rm -f $(DESTDIR)$(bindir)/retort $(DESTDIR)$(sbindir)/retortd
+	rm -f $(foreach pair,$(INSTALLED),$(DESTDIR)$(lastword $(subst :, ,$(pair))))
+	rm -f $(foreach unit,$(UNITS),$(DESTDIR)$(systemdsystemunitdir)/$(notdir $(unit)))
+	if cmp -s conf/retortd.conf $(CONF); then rm -f $(CONF); fi
+	for directory in $(DESTDIR)$(docdir) $(dir $(CONF)); do \
+		if [ -d "$$directory" ]; then rmdir --ignore-fail-on-non-empty "$$directory"; fi; \
+	done
+
+define newline
+
+
+endef
+
+# ---- The rest ----
+
+.PHONY: clean
+clean: ## remove every build directory
+	rm -rf $(BUILD) $(foreach kind,address-undefined address undefined thread fuzz gcc clang,$(BUILD)-$(kind))
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
