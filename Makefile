@@ -72,6 +72,7 @@ includes_tests := -Idaemon -Iclient -Itests
 remember = $(eval $(1) := $(2))$($(1))
 PKG_CFLAGS = $(call remember,PKG_CFLAGS,$(shell $(PKG_CONFIG) --cflags libsystemd libconfig))
 LIBS_DAEMON = $(call remember,LIBS_DAEMON,$(shell $(PKG_CONFIG) --libs libsystemd libconfig))
+LIBS_CLIENT = $(call remember,LIBS_CLIENT,$(shell $(PKG_CONFIG) --libs jansson))
 LIBS_TESTS = $(call remember,LIBS_TESTS,$(shell $(PKG_CONFIG) --libs check jansson))
 LIBS_LIB := -lunistring
 
@@ -152,7 +153,7 @@ $(OUT)/retortd: $(OUT)/obj/daemon/main.o $(OUT)/libdaemon.a $(OUT)/libretort.a
 	$(LINK) $(LIBS_DAEMON) $(LIBS_LIB)
 
 $(OUT)/retort: $(OUT)/obj/client/main.o $(OUT)/libclient.a $(OUT)/libretort.a
-	$(LINK) $(LIBS_LIB) -lm
+	$(LINK) $(LIBS_CLIENT) $(LIBS_LIB) -lm
 
 # libFuzzer brings a main function of its own; without it, ours replays the corpus.
 $(OUT)/tests/fuzz_%: $(OUT)/obj/tests/fuzz_%.o $(if $(FUZZ),,$(OUT)/obj/tests/fuzz_main.o) \
