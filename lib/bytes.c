@@ -15,7 +15,8 @@ int buffer_reserve(struct buffer *buffer, size_t more)
 	if (need <= buffer->size)
 		return 0;
 
-	size = MAX(need, MAX(buffer->size + buffer->size / 2, (size_t)BUFFER_SMALLEST));
+	size = MAX(buffer->size + buffer->size / 2, (size_t)BUFFER_SMALLEST);
+	size = MAX(size, need);
 	data = realloc(buffer->data, size);
 	if (!data)
 		return -ENOMEM;
