@@ -70,11 +70,15 @@ includes_tests := -Idaemon -Iclient -Itests
 
 # Asked for once, and not before something is compiled or linked.
 remember = $(eval $(1) := $(2))$($(1))
-PKG_CFLAGS = $(call remember,PKG_CFLAGS,$(shell $(PKG_CONFIG) --cflags libsystemd libconfig))
+PKG_CFLAGS = $(call remember,PKG_CFLAGS,$(shell $(PKG_CONFIG) --cflags libsystemd libconfig jansson))
+LIBS_CLIENT = $(call remember,LIBS_CLIENT,$(shell $(PKG_CONFIG) --libs jansson))
 LIBS_DAEMON = $(call remember,LIBS_DAEMON,$(shell $(PKG_CONFIG) --libs libsystemd libconfig))
 LIBS_CLIENT = $(call remember,LIBS_CLIENT,$(shell $(PKG_CONFIG) --libs jansson))
-LIBS_TESTS = $(call remember,LIBS_TESTS,$(shell $(PKG_CONFIG) --libs check jansson))
+LIBS_TESTS = $(call remember,LIBS_TESTS,$(shell $(PKG_CONFIG) --libs check))
 LIBS_LIB := -lunistring
+
+# V=1 shows whole commands, otherwise what they make.
+say = $(if $(V),,@echo '  $@';)
 
 # As many jobs as there are CPUs, unless make was told how many.
 JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -119,7 +123,7 @@ MAKEFLAGS += --no-builtin-rules
 FLAGS = $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)
 $(OUT)/flags: always
 	@mkdir -p $(@D)
-	@$(PKG_CONFIG) --exists libsystemd libconfig || \
+	@$(PKG_CONFIG) --exists libsystemd libconfig jansson || \
 		{ echo "Some libraries are missing: 'make deps' installs them." >&2; exit 1; }
 	$(file >$@.now,$(FLAGS))@cmp -s $@.now $@ && rm $@.now || mv $@.now $@
 .PHONY: always
@@ -127,8 +131,8 @@ always:
 
 $(OUT)/obj/%.o: %.c $(OUT)/flags
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(includes_$(firstword $(subst /, ,$*))) $(PKG_CFLAGS) $(CFLAGS) -MMD -MP \
-		-c -o $@ $<
+	$(say)$(CC) $(CPPFLAGS) $(includes_$(firstword $(subst /, ,$*))) $(PKG_CFLAGS) $(CFLAGS) \
+		-MMD -MP -c -o $@ $<
 
 # An archive is made anew when a source comes or goes, which changes no object.
 $(OUT)/members-%: always
@@ -145,9 +149,9 @@ $(OUT)/libclient.a: $(CLIENT_OBJECTS)
 $(OUT)/libharness.a: $(HARNESS_OBJECTS)
 $(OUT)/lib%.a: $(OUT)/members-%
 	@rm -f $@
-	$(AR) rcs $@ $(filter %.o,$^)
+	$(say)$(AR) rcs $@ $(filter %.o,$^)
 
-LINK = $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
+LINK = $(say)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 
 $(OUT)/retortd: $(OUT)/obj/daemon/main.o $(OUT)/libdaemon.a $(OUT)/libretort.a
 	$(LINK) $(LIBS_DAEMON) $(LIBS_LIB)
@@ -159,11 +163,11 @@ $(OUT)/retort: $(OUT)/obj/client/main.o $(OUT)/libclient.a $(OUT)/libretort.a
 $(OUT)/tests/fuzz_%: $(OUT)/obj/tests/fuzz_%.o $(if $(FUZZ),,$(OUT)/obj/tests/fuzz_main.o) \
 		$(OUT)/libharness.a $(LIBRARIES)
 	@mkdir -p $(@D)
-	$(LINK) $(LIBS_TESTS) $(LIBS_DAEMON) $(LIBS_LIB) -lm
+	$(LINK) $(LIBS_TESTS) $(LIBS_DAEMON) $(LIBS_CLIENT) $(LIBS_LIB) -lm
 
 $(OUT)/tests/%: $(OUT)/obj/tests/%.o $(OUT)/libharness.a $(LIBRARIES)
 	@mkdir -p $(@D)
-	$(LINK) $(LIBS_TESTS) $(LIBS_DAEMON) $(LIBS_LIB) -lm
+	$(LINK) $(LIBS_TESTS) $(LIBS_DAEMON) $(LIBS_CLIENT) $(LIBS_LIB) -lm
 
 $(OUT)/bench/%: $(OUT)/obj/bench/%.o $(OUT)/libretort.a
 	@mkdir -p $(@D)
@@ -253,7 +257,7 @@ lint-cppcheck:
 lint-tidy: $(patsubst %.c,$(OUT)/lint/tidy/%.stamp,$(filter %.c,$(C_FILES)))
 $(OUT)/lint/tidy/%.stamp: %.c .clang-tidy
 	@mkdir -p $(@D)
-	$(CLANG_TIDY) --quiet $< -- $(CPPFLAGS) $(includes_$(firstword $(subst /, ,$*))) -std=gnu17
+	$(say)$(CLANG_TIDY) --quiet $< -- $(CPPFLAGS) $(includes_$(firstword $(subst /, ,$*))) -std=gnu17
 	@clang $(CPPFLAGS) $(includes_$(firstword $(subst /, ,$*))) -MM -MP -MT $@ -MF $(@:.stamp=.d) $<
 	@touch $@
 -include $(wildcard $(OUT)/lint/tidy/*/*.d)
