@@ -134,6 +134,9 @@ $(OUT)/obj/%.o: %.c $(OUT)/flags
 	$(say)$(CC) $(CPPFLAGS) $(includes_$(firstword $(subst /, ,$*))) $(PKG_CFLAGS) $(CFLAGS) \
 		-MMD -MP -c -o $@ $<
 
+# It takes this file in, of which the compiler knows nothing.
+$(OUT)/obj/daemon/config_builtin.o: conf/retortd.conf
+
 # An archive is made anew when a source comes or goes, which changes no object.
 $(OUT)/members-%: always
 	@mkdir -p $(@D)
