@@ -22,8 +22,12 @@
 enum {
 	CONFIG_WORKERS_MAX = 1024,
 	CONFIG_LISTENERS_MAX = 4096,
-	CONFIG_NAME_MAX = 64, /* characters of a listener's name: letters, digits, - _ . */
+	CONFIG_ADDRESSES_MAX = 4096, /* of all listeners together */
+	CONFIG_NAME_MAX = 64,	     /* characters of a listener's name: letters, digits, - _ . */
+	CONFIG_CLIENTS_MAX = 1000000000,
 };
+#define CONFIG_MESSAGE_MAX (UINT64_C(1) << 30)
+#define CONFIG_PENDING_MAX (UINT64_C(16) << 30)
 
 /* Milliseconds; 0 is never. */
 struct timeouts {
@@ -61,6 +65,7 @@ struct listener_config {
 	unsigned line;
 };
 
+/* Zero-initialised it is empty and can be freed. */
 struct config {
 	unsigned workers;	  /* 0: one for each CPU this process may use */
 	uint64_t max_clients;	  /* of the whole daemon; 0: what the open-files limit allows */
@@ -78,11 +83,33 @@ struct config_problems {
 void config_problems_done(struct config_problems *problems);
 
 /*
- * Loads a file. Returns 0 with a new *ret_config; -EINVAL when it is wrong, with everything that
+ * Makes a configuration of defaults without a listener. Returns 0 with a new *ret_config or
+ * -ENOMEM.
+ */
+int config_new(struct config **ret_config);
+
+/*
+ * Adds a listener of this name that has config's defaults and no address yet; with NULL for a name
+ * it has none either. *ret_listener belongs to config and stays where it is until the next one is
+ * added. Returns 0 or -ENOMEM.
+ */
+int config_add_listener(struct config *config, const char *name,
+			struct listener_config **ret_listener);
+
+/*
+ * Loads a file. One that does not say "listeners" has those of the built-in configuration. Returns
+ * 0 with a new *ret_config; -EINVAL when it is wrong, with everything that
  * is wrong in problems; -ENOENT, -EACCES, … when the file cannot be read, likewise in problems;
  * or -ENOMEM.
  */
 int config_load(const char *file, struct config **ret_config, struct config_problems *problems);
+
+/*
+ * Loads a configuration from memory as config_load() does. name stands for the file in problems;
+ * NULL is the built-in configuration.
+ */
+int config_load_text(const char *name, const char *text, size_t len, struct config **ret_config,
+		     struct config_problems *problems);
 
 /*
  * Loads the configuration that is built into the daemon: what it serves with neither a file nor

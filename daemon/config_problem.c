@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config_problem.h"
+
+/*
+ * Problems are text from the start: nobody asks for anything but to read them. A configuration may
+ * hold any bytes, so each line goes through text_append_safe() as a whole.
+ */
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "text.h"
+
+void config_problems_done(struct config_problems *problems)
+{
+	buffer_done(&problems->text);
+	problems->n = 0;
+}
+
+static int append_place(struct buffer *buffer, struct place place)
+{
+	const char *file = place.file ? place.file : "built-in configuration";
+	char line[sizeof(":4294967295")];
+	int r;
+
+	r = text_append_safe(buffer, file, strlen(file));
+	if (r < 0)
+		return r;
+	if (place.line > 0) {
+		(void)snprintf(line, sizeof(line), ":%u", place.line); /* always fits */
+		r = buffer_append(buffer, line, strlen(line));
+		if (r < 0)
+			return r;
+	}
+	return buffer_append(buffer, ": ", 2);
+}
+
+int config_problem(struct config_problems *problems, struct place place, const char *format, ...)
+{
+	CLEANUP(freep) char *text = NULL;
+	size_t before = problems->text.len;
+	va_list arguments;
+	int r;
+
+	if (problems->n > PROBLEMS_MAX) {
+		problems->n++;
+		return 0;
+	}
+	va_start(arguments, format);
+	r = vasprintf(&text, problems->n < PROBLEMS_MAX ? format : "and more is wrong", arguments);
+	va_end(arguments);
+	if (r < 0) {
+		text = NULL; /* undefined after a failure */
+		return -ENOMEM;
+	}
+	r = append_place(&problems->text, place);
+	if (r == 0)
+		r = text_append_safe(&problems->text, text, strlen(text));
+	if (r == 0)
+		r = buffer_append(&problems->text, "\n", 1);
+	if (r < 0)
+		problems->text.len = before;
+	else
+		problems->n++;
+	return r;
+}
+
+/* The least number of characters to insert, remove or replace (Levenshtein); for short names. */
+static size_t distance(const char *a, const char *b)
+{
+	size_t row[CONFIG_NAME_MAX + 1], n = strlen(b);
+
+	if (n > CONFIG_NAME_MAX)
+		return n;
+	for (size_t j = 0; j <= n; j++)
+		row[j] = j;
+	for (; *a; a++) {
+		size_t diagonal = row[0]++;
+
+		for (size_t j = 1; j <= n; j++) {
+			size_t replaced = diagonal + (*a != b[j - 1]);
+			size_t inserted = row[j - 1] + 1, removed = row[j] + 1;
+
+			diagonal = row[j];
+			row[j] = MIN(replaced, inserted);
+			row[j] = MIN(row[j], removed);
+		}
+	}
+	return row[n];
+}
+
+/* Returns the one of names that is so near to name that it was probably meant, or NULL. */
+static const char *nearest(const char *name, const char *const *names, size_t n)
+{
+	const char *best = NULL;
+	size_t len = strlen(name), least = MAX((len + 1) / 3, (size_t)1) + 1;
+
+	if (len > CONFIG_NAME_MAX)
+		return NULL;
+	for (size_t i = 0; i < n; i++) {
+		size_t d = distance(name, names[i]);
+
+		if (d < least) {
+			least = d;
+			best = names[i];
+		}
+	}
+	return best;
+}
+
+int config_problem_name(struct config_problems *problems, struct place place, const char *subject,
+			const char *name, const char *const *names, size_t n)
+{
+	const char *best = nearest(name, names, n);
+	CLEANUP(buffer_done) struct buffer all = {0};
+	int r = 0;
+
+	if (best)
+		return config_problem(problems, place,
+				      "%s \"%.64s\" is unknown; did you mean \"%s\"?", subject,
+				      name, best);
+	if (n == 1)
+		return config_problem(problems, place,
+				      "%s \"%.64s\" is unknown; this version serves only \"%s\"",
+				      subject, name, names[0]);
+	for (size_t i = 0; i < n && r == 0; i++) {
+		r = i > 0 ? buffer_append(&all, ", ", 2) : 0;
+		if (r == 0)
+			r = buffer_append(&all, names[i], strlen(names[i]));
+	}
+	if (r < 0)
+		return r;
+	return config_problem(problems, place, "%s \"%.64s\" is unknown; known are %.*s", subject,
+			      name, (int)all.len, (const char *)all.data);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* From the text of a configuration file to a configuration. */
+
+#include "config_problem.h"
+#include "config_source.h"
+
+/*
+ * Fills config, which is new, with what source says. What is wrong goes to problems; config is
+ * then good for nothing but to be freed. Returns 0 or -ENOMEM.
+ */
+int config_read_source(const struct source *source, struct config *config,
+		       struct config_problems *problems);

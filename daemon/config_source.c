@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config_source.h"
+
+/*
+ * One pass over each file's tokens copies them to the text. Line ends are copied one to one, so
+ * that a stretch of the text between two includes is a stretch of one file: a part.
+ *
+ * What an administrator's file can make grow is bounded, above all because libconfig 1.5 takes
+ * minutes for a group of a hundred thousand keys and gives up on deep nesting without saying why.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "config_scan.h"
+#include "util.h"
+
+struct source_part {
+	unsigned first; /* line of the text, from 1 */
+	const char *file;
+	unsigned line; /* of the file */
+};
+
+/* A file that is being read, and those that are because it includes. */
+struct opened {
+	const struct opened *outer; /* that includes this one; NULL: none does */
+	struct stat stat;	    /* of a file; zero for text from memory */
+	const char *file;
+	unsigned depth;
+};
+
+static int add_text(struct source *, const struct opened *, struct bytes, struct config_problems *);
+
+void source_done(struct source *source)
+{
+	char **names = (char **)source->names.data;
+
+	for (size_t i = 0; i < source->names.len / sizeof(*names); i++)
+		free(names[i]);
+	buffer_done(&source->names);
+	buffer_done(&source->text);
+	buffer_done(&source->parts);
+	buffer_done(&source->strings);
+	buffer_done(&source->levels);
+}
+
+struct place source_place(const struct source *source, unsigned line)
+{
+	const struct source_part *parts = (const struct source_part *)source->parts.data;
+	size_t low = 0, high = source->parts.len / sizeof(*parts);
+
+	if (high == 0)
+		return (struct place){0};
+	/* The last part that does not begin behind line. */
+	while (high - low > 1) {
+		size_t middle = low + (high - low) / 2;
+
+		if (parts[middle].first <= line)
+			low = middle;
+		else
+			high = middle;
+	}
+	line = MAX(line, parts[low].first);
+	return (struct place){parts[low].file, parts[low].line + (line - parts[low].first)};
+}
+
+static struct place token_place(const struct opened *opened, const struct token *token)
+{
+	return (struct place){opened->file, token->line};
+}
+
+/* Says that what the text holds from here on is the file's from this line on. */
+static int begin_part(struct source *source, const char *file, unsigned line)
+{
+	struct source_part part = {.first = source->n_lines + 1, .file = file, .line = line};
+
+	return buffer_append(&source->parts, &part, sizeof(part));
+}
+
+/* Keeps a copy of a file's name for as long as the source. Returns NULL when out of memory. */
+static const char *keep_name(struct source *source, char *name)
+{
+	if (!name || buffer_append(&source->names, &name, sizeof(name)) < 0) {
+		free(name);
+		return NULL;
+	}
+	return name;
+}
+
+static int append(struct source *source, const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		source->n_lines += text[i] == '\n';
+	return buffer_append(&source->text, text, len);
+}
+
+/* An integer keeps its value, if that must be at the far end of what libconfig can hold. */
+static int add_number(struct source *source, const struct token *token)
+{
+	char digits[32], normal[32], *end;
+	long long number;
+	bool hex = token->len > 2 && token->text[0] == '0' && (token->text[1] | 0x20) == 'x';
+
+	if (token->len < sizeof(digits)) {
+		memcpy(digits, token->text, token->len);
+		digits[token->len] = '\0';
+	} else {
+		for (size_t i = hex ? 2 : 1; i < token->len; i++)
+			if (!strchr(hex ? "0123456789abcdefABCDEFL" : "0123456789L",
+				    token->text[i]))
+				return append(source, token->text, token->len);
+		/* Far too long; any number that is too large stands for it. */
+		(void)snprintf(digits, sizeof(digits), "%s99999999999999999999",
+			       hex		     ? "0x"
+			       : *token->text == '-' ? "-"
+						     : "");
+	}
+	errno = 0;
+	if (hex) {
+		unsigned long long magnitude = strtoull(digits, &end, 16);
+
+		number = magnitude > LLONG_MAX ? LLONG_MAX : (long long)magnitude;
+	} else {
+		number = strtoll(digits, &end, 10); /* LLONG_MIN or LLONG_MAX beyond them */
+	}
+	if (end == digits || end[strspn(end, "L")] != '\0' || strlen(end) > 2 ||
+	    (!*end && number >= INT_MIN && number <= INT_MAX))
+		return append(source, token->text, token->len);
+	(void)snprintf(normal, sizeof(normal), hex ? "0x%llxL" : "%lldL", number); /* always fits */
+	return append(source, normal, strlen(normal));
+}
+
+static int add_string(struct source *source, const struct opened *opened, const struct token *token,
+		      struct config_problems *problems)
+{
+	unsigned line = source->n_lines + 1;
+	int r;
+
+	for (size_t i = 0; i + 3 < token->len; i++)
+		if (token->text[i] == '\\') {
+			if ((token->text[i + 1] | 0x20) == 'x' && token->text[i + 2] == '0' &&
+			    token->text[i + 3] == '0') {
+				r = config_problem(
+					problems, token_place(opened, token),
+					"a string cannot hold the byte \\x00; leave it out");
+				if (r < 0)
+					return r;
+			}
+			i++;
+		}
+	if (!source->after_string) {
+		r = buffer_append(&source->strings, &line, sizeof(line));
+		if (r < 0)
+			return r;
+	}
+	return append(source, token->text, token->len);
+}
+
+static int open_level(struct source *source, const struct opened *opened, const struct token *token,
+		      struct config_problems *problems)
+{
+	unsigned none = 0;
+
+	if (source->levels.len / sizeof(none) >= SOURCE_LEVELS_MAX) {
+		source->broken = true;
+		return config_problem(problems, token_place(opened, token),
+				      "more than %d brackets are open here; close some",
+				      SOURCE_LEVELS_MAX);
+	}
+	return buffer_append(&source->levels, &none, sizeof(none));
+}
+
+static void close_level(struct source *source)
+{
+	/* The outermost level is the file itself; libconfig sees a bracket too many. */
+	if (source->levels.len > sizeof(unsigned))
+		source->levels.len -= sizeof(unsigned);
+}
+
+static int count_key(struct source *source, const struct opened *opened, const struct token *token,
+		     struct config_problems *problems)
+{
+	unsigned *counts = (unsigned *)source->levels.data;
+	size_t n = source->levels.len / sizeof(*counts);
+
+	if (++counts[n - 1] <= SOURCE_KEYS_MAX)
+		return 0;
+	source->broken = true;
+	return config_problem(problems, token_place(opened, token),
+			      "more than %d keys are in one group; is a bracket missing?",
+			      SOURCE_KEYS_MAX);
+}
+
+/* Reads a file whole, up to one byte more than a source may have. */
+static int read_whole(int fd, struct buffer *buffer)
+{
+	for (;;) {
+		ssize_t n;
+		int r = buffer_reserve(buffer, 4096);
+
+		if (r < 0)
+			return r;
+		n = read(fd, buffer->data + buffer->len, buffer->size - buffer->len);
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0)
+			buffer->len += (size_t)n;
+		if (n == 0 || buffer->len > SOURCE_SIZE_MAX)
+			return 0;
+	}
+}
+
+/* Opens and reads a file. What is included must be a regular file: nothing there may block. */
+static int load(struct opened *opened, struct buffer *ret_buffer)
+{
+	CLEANUP(buffer_done) struct buffer buffer = {0};
+	CLEANUP(closep) int fd = -1;
+	int r;
+
+	fd = open(opened->file, O_RDONLY | O_CLOEXEC | O_NOCTTY | (opened->outer ? O_NONBLOCK : 0));
+	if (fd < 0 || fstat(fd, &opened->stat) < 0)
+		return -errno;
+	if (S_ISDIR(opened->stat.st_mode))
+		return -EISDIR;
+	if (opened->outer && !S_ISREG(opened->stat.st_mode))
+		return -EINVAL;
+	r = read_whole(fd, &buffer);
+	if (r < 0)
+		return r;
+	*ret_buffer = buffer;
+	buffer = (struct buffer){0};
+	return 0;
+}
+
+/* Returns the name of the file that text includes: relative to the including file. */
+static char *included_name(const struct opened *opened, const struct token *token)
+{
+	const char *quote = memchr(token->text, '"', token->len), *slash;
+	int len = (int)(token->text + token->len - quote - 2), directory = 0;
+	char *name;
+
+	if (quote[1] != '/' && opened->file) {
+		slash = strrchr(opened->file, '/');
+		directory = slash ? (int)(slash - opened->file) + 1 : 0;
+	}
+	if (asprintf(&name, "%.*s%.*s", directory, directory ? opened->file : "", len, quote + 1) <
+	    0)
+		return NULL;
+	return name;
+}
+
+/* Says why a file that can be read may not be included here; NULL: it may. */
+static const char *include_problem(const struct source *source, const struct opened *opened)
+{
+	for (const struct opened *outer = opened->outer; outer; outer = outer->outer)
+		if (outer->stat.st_ino == opened->stat.st_ino &&
+		    outer->stat.st_dev == opened->stat.st_dev)
+			return "it includes itself; remove this line";
+	if (opened->depth > SOURCE_DEPTH_MAX)
+		return "too many files include each other; write it into this file";
+	if (source->n_files >= SOURCE_FILES_MAX)
+		return "too many files are included; write it into this file";
+	return NULL;
+}
+
+static int include(struct source *source, const struct opened *outer, const struct token *token,
+		   struct config_problems *problems)
+{
+	struct opened opened = {.outer = outer, .depth = outer->depth + 1};
+	CLEANUP(buffer_done) struct buffer buffer = {0};
+	const char *problem;
+	int r;
+
+	opened.file = keep_name(source, included_name(outer, token));
+	if (!opened.file)
+		return -ENOMEM;
+	r = load(&opened, &buffer);
+	if (r == -ENOMEM)
+		return r;
+	problem = r == -EINVAL ? "it is no regular file; name one that is"
+		  : r == -ENOENT
+			  ? "there is no such file; a relative name starts at this file's directory"
+		  : r < 0 ? strerrordesc_np(-r)
+			  : include_problem(source, &opened);
+	if (problem)
+		return config_problem(problems, token_place(outer, token),
+				      "cannot include \"%s\": %s", opened.file, problem);
+	r = begin_part(source, opened.file, 1);
+	if (r == 0)
+		r = add_text(source, &opened, (struct bytes){buffer.data, buffer.len}, problems);
+	if (r == 0)
+		r = begin_part(source, outer->file, token->line);
+	return r;
+}
+
+static int add_token(struct source *source, const struct opened *opened, const struct token *token,
+		     struct config_problems *problems)
+{
+	int r = 0;
+
+	switch (token->type) {
+	case TOKEN_STRING:
+		return add_string(source, opened, token, problems);
+	case TOKEN_NUMBER:
+		return add_number(source, token);
+	case TOKEN_INCLUDE:
+		return include(source, opened, token, problems);
+	case TOKEN_OPEN_INCLUDE:
+		return config_problem(
+			problems, token_place(opened, token),
+			"an @ begins nothing here; write @include \"FILE\" on a line of its own");
+	case TOKEN_OPEN_STRING:
+		source->broken = true;
+		return config_problem(
+			problems, token_place(opened, token),
+			"the string that begins here has no end; add a quotation mark");
+	case TOKEN_OPEN_COMMENT:
+		return config_problem(problems, token_place(opened, token),
+				      "the comment that begins here has no end; add */");
+	case TOKEN_OPEN:
+		r = open_level(source, opened, token, problems);
+		break;
+	case TOKEN_CLOSE:
+		close_level(source);
+		break;
+	case TOKEN_ASSIGN:
+		r = count_key(source, opened, token, problems);
+		break;
+	default:
+		break;
+	}
+	return r < 0 ? r : append(source, token->text, token->len);
+}
+
+/* Returns the line, from 1, where position lies. */
+static unsigned line_of(const char *text, const char *position)
+{
+	unsigned line = 1;
+
+	for (; text < position; text++)
+		line += *text == '\n';
+	return line;
+}
+
+/* Adds the text of one file, which goes on behind whatever is there. */
+static int add_text(struct source *source, const struct opened *opened, struct bytes text,
+		    struct config_problems *problems)
+{
+	struct scanner scanner = SCANNER_INIT((const char *)text.data, text.len);
+	const char *nul = text.len > 0 ? memchr(text.data, '\0', text.len) : NULL;
+	struct token token;
+	int r;
+
+	source->n_files++;
+	source->broken |= nul || text.len + source->text.len > SOURCE_SIZE_MAX;
+	if (nul)
+		return config_problem(
+			problems,
+			(struct place){opened->file, line_of((const char *)text.data, nul)},
+			"it is no text: here is a byte that is 0");
+	if (source->broken)
+		return config_problem(problems, (struct place){.file = opened->file},
+				      "it is too long; a configuration has at most 4 MiB");
+	while (!source->broken && (token = scanner_next(&scanner)).type != TOKEN_END) {
+		r = add_token(source, opened, &token, problems);
+		if (r < 0)
+			return r;
+		if (token.type != TOKEN_BLANK)
+			source->after_string = token.type == TOKEN_STRING;
+	}
+	/* To libconfig, a comment without a line end behind it is garbage. */
+	if (source->text.len == 0 || source->text.data[source->text.len - 1] == '\n')
+		return 0;
+	return append(source, "\n", 1);
+}
+
+static int read_opened(struct source *source, const struct opened *opened, struct bytes text,
+		       struct config_problems *problems)
+{
+	unsigned none = 0;
+	int r;
+
+	r = buffer_append(&source->levels, &none, sizeof(none));
+	if (r == 0)
+		r = begin_part(source, opened->file, 1);
+	if (r == 0)
+		r = add_text(source, opened, text, problems);
+	if (r == 0)
+		r = buffer_append(&source->text, "", 1);
+	return r;
+}
+
+int source_read_file(struct source *source, const char *file, struct config_problems *problems)
+{
+	struct opened opened = {.file = keep_name(source, strdup(file))};
+	CLEANUP(buffer_done) struct buffer buffer = {0};
+	struct place place = {.file = opened.file};
+	int r, added;
+
+	if (!opened.file)
+		return -ENOMEM;
+	r = load(&opened, &buffer);
+	if (r == 0)
+		return read_opened(source, &opened, (struct bytes){buffer.data, buffer.len},
+				   problems);
+	if (r == -ENOMEM)
+		return r;
+	if (r == -ENOENT)
+		added = config_problem(
+			problems, place,
+			"there is no such file; create it, or name another one with --config");
+	else if (r == -EISDIR)
+		added = config_problem(problems, place, "this is a directory; name a file in it");
+	else if (r == -EACCES || r == -EPERM)
+		added = config_problem(
+			problems, place,
+			"reading it is not permitted; allow it to the user that runs "
+			"retortd, or name another file with --config");
+	else
+		added = config_problem(problems, place, "it cannot be read: %s",
+				       strerrordesc_np(-r));
+	return added < 0 ? added : r;
+}
+
+int source_read_text(struct source *source, const char *name, const char *text, size_t len,
+		     struct config_problems *problems)
+{
+	struct opened opened = {.file = NULL};
+
+	if (name) {
+		opened.file = keep_name(source, strdup(name));
+		if (!opened.file)
+			return -ENOMEM;
+	}
+	return read_opened(source, &opened, (struct bytes){(uint8_t *)text, len}, problems);
+}
