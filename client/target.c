@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "target.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define DEFAULT_ADDRESS	 "unix:chat.sock"
+#define SYSTEM_DIRECTORY "/run/retort"
+
+void target_done(struct target *target)
+{
+	free(target->endpoints);
+	*target = (struct target){0};
+}
+
+static int resolve_failed(const struct target *target, int error, const char *problem)
+{
+	if (error == -ENOMEM)
+		return out_of_memory();
+	complain("%s: %s", target->name, problem);
+	return error == -ENAMETOOLONG ? STATUS_USAGE : STATUS_NO_HOST;
+}
+
+/* Adds the endpoints that address stands for, with relative Unix paths in directory. */
+static int add_endpoints(struct target *target, const struct address *address,
+			 const char *directory)
+{
+	CLEANUP(freep) struct endpoint *more = NULL;
+	const char *problem = NULL;
+	struct endpoint *endpoints;
+	size_t n;
+	int r;
+
+	r = address_resolve(address, false, directory, &more, &n, &problem);
+	if (r < 0)
+		return resolve_failed(target, r, problem);
+	endpoints = reallocarray(target->endpoints, target->n_endpoints + n, sizeof(*endpoints));
+	if (!endpoints)
+		return out_of_memory();
+	memcpy(endpoints + target->n_endpoints, more, n * sizeof(*endpoints));
+	target->endpoints = endpoints;
+	target->n_endpoints += n;
+	return STATUS_GO_ON;
+}
+
+/* A relative path is looked for where retortd makes it: the system's first, then this user's. */
+static int add_runtime_endpoints(struct target *target, const struct address *address)
+{
+	CLEANUP(freep) char *directory = runtime_directory();
+	const char *user = getenv("XDG_RUNTIME_DIR");
+	CLEANUP(freep) char *users = NULL;
+	const char *tried[] = {NULL, SYSTEM_DIRECTORY, NULL};
+	int status = STATUS_GO_ON;
+
+	if (!directory && errno == ENOMEM)
+		return out_of_memory();
+	if (user && *user && asprintf(&users, "%s/retort", user) < 0)
+		return out_of_memory();
+
+	/* Who sets $RUNTIME_DIRECTORY means it. */
+	if (getenv("RUNTIME_DIRECTORY"))
+		tried[0] = directory;
+	tried[2] = users;
+	for (size_t i = 0; i < ARRAY_SIZE(tried) && status == STATUS_GO_ON; i++)
+		if (tried[i])
+			status = add_endpoints(target, address, tried[i]);
+	return status;
+}
+
+static int resolve(struct target *target, const struct address *address)
+{
+	const char *path = address->path;
+
+	if (address->transport == TRANSPORT_UNIX && path[0] != '/' && path[0] != '@')
+		return add_runtime_endpoints(target, address);
+	return add_endpoints(target, address, NULL);
+}
+
+int target_find(const struct common *common, struct target *ret_target)
+{
+	const char *text = common->address ?: getenv("RETORT_ADDRESS"), *problem;
+	CLEANUP(address_done) struct address address = {0};
+	struct target target = {.implied = !text || !*text};
+	int r, status;
+
+	if (target.implied)
+		text = DEFAULT_ADDRESS;
+	r = address_parse(text, &address, &problem);
+	if (r == -ENOMEM)
+		return out_of_memory();
+	if (r < 0)
+		return usage_error(common, "the address \"%s\": %s", text, problem);
+
+	target.transport = address.transport;
+	(void)address_format(&address, target.name);
+	status = resolve(&target, &address);
+	if (status != STATUS_GO_ON) {
+		target_done(&target);
+		return status;
+	}
+	*ret_target = target;
+	return STATUS_GO_ON;
+}
+
+static int nothing_there(const struct target *target)
+{
+	if (target->implied)
+		complain("no address was given, and there is no retortd at %s either; say where "
+			 "it is with -c, for example -c tcp://localhost:7007, or in "
+			 "$RETORT_ADDRESS",
+			 target->name);
+	else if (target->transport == TRANSPORT_UNIX && target->n_endpoints > 1)
+		complain("%s: there is no such socket in the runtime directories; for another "
+			 "place give the whole path",
+			 target->name);
+	else
+		complain("%s: there is no such socket", target->name);
+	return STATUS_NO_CONNECTION;
+}
+
+int target_failed(const struct target *target, int error)
+{
+	switch (error) {
+	case -ENOMEM:
+		return out_of_memory();
+	case -ENOENT:
+		return nothing_there(target);
+	case -ECONNREFUSED:
+		if (target->implied)
+			return nothing_there(target);
+		complain("%s: connection refused: nobody listens there", target->name);
+		return STATUS_NO_CONNECTION;
+	case -ETIMEDOUT:
+		complain("%s: timed out", target->name);
+		return STATUS_TIMED_OUT;
+	case -EACCES:
+	case -EPERM:
+		complain("%s: not permitted", target->name);
+		return STATUS_NOT_PERMITTED;
+	case -EMFILE:
+	case -ENFILE:
+		complain("%s: too many open files; see ulimit -n", target->name);
+		return STATUS_SYSTEM;
+	case -EMSGSIZE:
+		complain("%s: a datagram cannot hold this message; at most 65507 bytes fit",
+			 target->name);
+		return STATUS_USAGE;
+	default:
+		complain("%s: %s", target->name, strerrordesc_np(-error) ?: "failed");
+		return STATUS_NO_CONNECTION;
+	}
+}
