@@ -168,6 +168,12 @@ $(OUT)/tests/fuzz_%: $(OUT)/obj/tests/fuzz_%.o $(if $(FUZZ),,$(OUT)/obj/tests/fu
 	@mkdir -p $(@D)
 	$(LINK) $(LIBS_TESTS) $(LIBS_DAEMON) $(LIBS_CLIENT) $(LIBS_LIB) -lm
 
+# What a test puts into the daemon with LD_PRELOAD.
+$(OUT)/tests/%.so: tests/%.c $(OUT)/flags
+	@mkdir -p $(@D)
+	$(say)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -shared -o $@ $<
+$(OUT)/tests/system_steady: $(OUT)/tests/preload_alloc.so
+
 $(OUT)/tests/%: $(OUT)/obj/tests/%.o $(OUT)/libharness.a $(LIBRARIES)
 	@mkdir -p $(@D)
 	$(LINK) $(LIBS_TESTS) $(LIBS_DAEMON) $(LIBS_CLIENT) $(LIBS_LIB) -lm
