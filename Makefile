@@ -5,7 +5,8 @@
 #
 # One archive for each folder of sources but its main.c, so that tests link what they test. Every
 # .c file in lib/, daemon/ and client/ belongs to its archive, every tests/unit_*.c, system_*.c,
-# hostile_*.c and fuzz_*.c is a test program: nothing is listed twice.
+# hostile_*.c and fuzz_*.c is a test program, every tests/preload_*.c a library for one: nothing is
+# listed twice.
 
 VERSION := 0.1.0
 
@@ -100,6 +101,7 @@ FUZZ_SOURCES := $(filter-out tests/fuzz_main.c,$(sort $(wildcard tests/fuzz_*.c)
 CHECKS := $(patsubst tests/%.c,$(OUT)/tests/%,$(CHECK_SOURCES))
 FUZZERS := $(patsubst tests/%.c,$(OUT)/tests/%,$(FUZZ_SOURCES))
 SCRIPTS := $(sort $(wildcard tests/system_*.sh tests/system_*.py))
+PRELOADS := $(patsubst tests/%.c,$(OUT)/tests/%.so,$(sort $(wildcard tests/preload_*.c)))
 BENCHES := $(patsubst %.c,$(OUT)/%,$(sort $(wildcard bench/*.c)))
 
 MAN_PAGES := $(sort $(wildcard man/*.[1-8]))
@@ -178,15 +180,20 @@ $(OUT)/tests/%: $(OUT)/obj/tests/%.o $(OUT)/libharness.a $(LIBRARIES)
 	@mkdir -p $(@D)
 	$(LINK) $(LIBS_TESTS) $(LIBS_DAEMON) $(LIBS_CLIENT) $(LIBS_LIB) -lm
 
+# Libraries that a test puts into a daemon with LD_PRELOAD.
+$(OUT)/tests/preload_%.so: tests/preload_%.c $(OUT)/flags
+	@mkdir -p $(@D)
+	$(say)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -fPIC -shared -o $@ $< -ldl
+
 $(OUT)/bench/%: $(OUT)/obj/bench/%.o $(OUT)/libretort.a
 	@mkdir -p $(@D)
 	$(LINK) $(LIBS_LIB) -lm
 
 .PHONY: tests
-tests: all $(CHECKS) $(FUZZERS) ## build all tests
+tests: all $(CHECKS) $(FUZZERS) $(PRELOADS) ## build all tests
 .SECONDARY:
 
--include $(wildcard $(OUT)/obj/*/*.d)
+-include $(wildcard $(OUT)/obj/*/*.d $(OUT)/tests/*.d)
 
 # ---- Testing ----
 
@@ -194,7 +201,7 @@ tests: all $(CHECKS) $(FUZZERS) ## build all tests
 deps: ## install the Debian packages that are missing for any of this
 	@.ci/deps $(DEB_PACKAGES)
 
-.PHONY: check check-run
+.PHONY: check
 check: deps ## run all tests (SANITIZE=address,undefined or thread, WERROR=1, CC=clang)
 	$(SUBMAKE) tests
 	@$(ENVIRONMENT) SANITIZE='$(SANITIZE)' tests/run $(CHECKS) $(FUZZERS) $(SCRIPTS)

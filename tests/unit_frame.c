@@ -259,7 +259,8 @@ START_TEST(test_header_values)
 				else if (header[0] == '-')
 					expected = FRAME_ERROR;
 				else
-					expected = atoll(header) == 0 ? FRAME_MESSAGE : FRAME_MORE;
+					expected = strtoull(header, NULL, 10) == 0 ? FRAME_MESSAGE
+										   : FRAME_MORE;
 				for (size_t len = 1; len <= FRAME_HEADER; len++) {
 					struct bytes window = {(uint8_t *)header, len};
 					size_t scanned = 0;
