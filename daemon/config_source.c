@@ -26,6 +26,11 @@ struct source_part {
 	unsigned line; /* of the file */
 };
 
+struct source_level {
+	unsigned n_keys;
+	char bracket; /* that opened it; '{' for the file itself, which is a group as well */
+};
+
 /* A file that is being read, and those that are because it includes. */
 struct opened {
 	const struct opened *outer; /* that includes this one; NULL: none does */
@@ -141,6 +146,12 @@ static int add_string(struct source *source, const struct opened *opened, const 
 	unsigned line = source->n_lines + 1;
 	int r;
 
+	if (!source->string_fits) {
+		source->broken = true;
+		return config_problem(
+			problems, token_place(opened, token),
+			"a string cannot stand here; is a \"=\" or a comma missing before it?");
+	}
 	for (size_t i = 0; i + 3 < token->len; i++)
 		if (token->text[i] == '\\') {
 			if ((token->text[i + 1] | 0x20) == 'x' && token->text[i + 2] == '0' &&
@@ -161,39 +172,67 @@ static int add_string(struct source *source, const struct opened *opened, const 
 	return append(source, token->text, token->len);
 }
 
+/* Returns the innermost level; there is always the file itself. */
+static struct source_level *innermost(const struct source *source)
+{
+	struct source_level *levels = (struct source_level *)source->levels.data;
+
+	return &levels[source->levels.len / sizeof(*levels) - 1];
+}
+
 static int open_level(struct source *source, const struct opened *opened, const struct token *token,
 		      struct config_problems *problems)
 {
-	unsigned none = 0;
+	struct source_level level = {.bracket = *token->text};
 
-	if (source->levels.len / sizeof(none) >= SOURCE_LEVELS_MAX) {
+	if (source->levels.len / sizeof(level) > SOURCE_LEVELS_MAX) {
 		source->broken = true;
 		return config_problem(problems, token_place(opened, token),
 				      "more than %d brackets are open here; close some",
 				      SOURCE_LEVELS_MAX);
 	}
-	return buffer_append(&source->levels, &none, sizeof(none));
+	return buffer_append(&source->levels, &level, sizeof(level));
 }
 
 static void close_level(struct source *source)
 {
-	/* The outermost level is the file itself; libconfig sees a bracket too many. */
-	if (source->levels.len > sizeof(unsigned))
-		source->levels.len -= sizeof(unsigned);
+	/* Of a bracket too many, libconfig will say so. */
+	if (source->levels.len > sizeof(struct source_level))
+		source->levels.len -= sizeof(struct source_level);
 }
 
 static int count_key(struct source *source, const struct opened *opened, const struct token *token,
 		     struct config_problems *problems)
 {
-	unsigned *counts = (unsigned *)source->levels.data;
-	size_t n = source->levels.len / sizeof(*counts);
-
-	if (++counts[n - 1] <= SOURCE_KEYS_MAX)
+	if (++innermost(source)->n_keys <= SOURCE_KEYS_MAX)
 		return 0;
 	source->broken = true;
 	return config_problem(problems, token_place(opened, token),
 			      "more than %d keys are in one group; is a bracket missing?",
 			      SOURCE_KEYS_MAX);
+}
+
+/* Remembers what the next token must know of this one, when that is more than blank. */
+static void remember(struct source *source, const struct token *token)
+{
+	if (token->type == TOKEN_BLANK || token->type == TOKEN_INCLUDE)
+		return;
+	source->after_string = token->type == TOKEN_STRING;
+	switch (*token->text) {
+	case '"':
+	case '=':
+	case ':':
+	case '(':
+	case '[':
+		source->string_fits = true;
+		break;
+	case ',':
+		source->string_fits = innermost(source)->bracket != '{';
+		break;
+	default:
+		source->string_fits = false;
+		break;
+	}
 }
 
 /* Reads a file whole, up to one byte more than a source may have. */
@@ -370,8 +409,7 @@ static int add_text(struct source *source, const struct opened *opened, struct b
 		r = add_token(source, opened, &token, problems);
 		if (r < 0)
 			return r;
-		if (token.type != TOKEN_BLANK)
-			source->after_string = token.type == TOKEN_STRING;
+		remember(source, &token);
 	}
 	/* To libconfig, a comment without a line end behind it is garbage. */
 	if (source->text.len == 0 || source->text.data[source->text.len - 1] == '\n')
@@ -382,10 +420,10 @@ static int add_text(struct source *source, const struct opened *opened, struct b
 static int read_opened(struct source *source, const struct opened *opened, struct bytes text,
 		       struct config_problems *problems)
 {
-	unsigned none = 0;
+	struct source_level outermost = {.bracket = '{'};
 	int r;
 
-	r = buffer_append(&source->levels, &none, sizeof(none));
+	r = buffer_append(&source->levels, &outermost, sizeof(outermost));
 	if (r == 0)
 		r = begin_part(source, opened->file, 1);
 	if (r == 0)

@@ -7,12 +7,13 @@
  *
  * Included files are put in here and not by libconfig, whose relative names start at one fixed
  * directory instead of at the including file's. On the way the text is put right where libconfig
- * 1.5 would take it for something else without a word: it cuts integers to 32 bits, drops what
- * follows a comment that is not closed, and stumbles over a last line without its end.
+ * 1.5 would take it for something else without a word, or is not up to it: it cuts integers to 32
+ * bits, drops what follows a comment that is not closed, stumbles over a last line without its end
+ * and leaks a string that stands where none can.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
-#include <sys/types.h>
 
 #include "bytes.h"
 #include "config_problem.h"
@@ -23,10 +24,11 @@ struct source {
 	struct buffer parts;   /* struct source_part, by ascending first line */
 	struct buffer names;   /* char *: owned names of files */
 	struct buffer strings; /* unsigned: the line where each string value begins, in order */
-	struct buffer levels;  /* unsigned: how many keys each group has that is open */
+	struct buffer levels;  /* struct source_level, one for each bracket that is open */
 	unsigned n_lines;      /* ends of lines in text */
 	unsigned n_files;      /* that were read */
 	bool after_string; /* the last token was a string, so that another one goes on with it */
+	bool string_fits;  /* the next token may be a string */
 	bool broken;	   /* text makes no sense to libconfig, as a problem says */
 };
 

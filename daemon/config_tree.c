@@ -40,21 +40,24 @@ static int say_syntax(const struct source *source, const config_t *tree,
  * libconfig notes the line of a string in a list only once it has seen what follows, which may be
  * on another line. Strings come in the tree in the order of the text, so each gets its own.
  */
-static void correct_lines(config_setting_t *setting, const unsigned **line, const unsigned *end)
+static void correct_lines(config_setting_t *setting, const unsigned **lines, size_t *n_lines)
 {
-	if (setting->type == CONFIG_TYPE_STRING && *line < end) {
+	if (setting->type == CONFIG_TYPE_STRING && *n_lines > 0) {
 		if (!setting->name)
-			setting->line = **line;
-		++*line;
+			setting->line = **lines;
+		++*lines;
+		--*n_lines;
 	}
 	if (config_setting_is_aggregate(setting))
 		for (int i = 0; i < config_setting_length(setting); i++)
-			correct_lines(config_setting_get_elem(setting, (unsigned)i), line, end);
+			correct_lines(config_setting_get_elem(setting, (unsigned)i), lines,
+				      n_lines);
 }
 
 int tree_parse(const struct source *source, config_t *tree, struct config_problems *problems)
 {
-	const unsigned *line = (const unsigned *)source->strings.data;
+	const unsigned *lines = (const unsigned *)source->strings.data;
+	size_t n_lines = source->strings.len / sizeof(*lines);
 	int r;
 
 	if (source->broken)
@@ -63,6 +66,6 @@ int tree_parse(const struct source *source, config_t *tree, struct config_proble
 		r = say_syntax(source, tree, problems);
 		return r < 0 ? r : TREE_BROKEN;
 	}
-	correct_lines(config_root_setting(tree), &line, line + source->strings.len / sizeof(*line));
+	correct_lines(config_root_setting(tree), &lines, &n_lines);
 	return TREE_PARSED;
 }
