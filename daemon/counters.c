@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "counters.h"
+
+static const char *const names[COUNTER_COUNT] = {
+	[COUNTER_MESSAGES] = "messages",
+	[COUNTER_BYTES_IN] = "bytes in",
+	[COUNTER_BYTES_OUT] = "bytes out",
+	[COUNTER_ACCEPTED] = "clients accepted",
+	[COUNTER_CLOSED] = "clients gone",
+	[COUNTER_REFUSED_CLIENTS] = "refused by max_clients",
+	[COUNTER_REFUSED_ADDRESS] = "refused by max_clients_per_address",
+	[COUNTER_REFUSED_MEMORY] = "refused for want of memory",
+	[COUNTER_MALFORMED] = "bad frame headers",
+	[COUNTER_TOO_LONG] = "messages longer than max_message",
+	[COUNTER_ERROR_FRAME] = "error frames from clients",
+	[COUNTER_CUT_SHORT] = "messages cut short",
+	[COUNTER_TIMED_OUT] = "messages timed out",
+	[COUNTER_IDLE] = "closed for idleness",
+	[COUNTER_UNDRAINED] = "closed before they had read everything",
+	[COUNTER_BROKEN] = "broken connections",
+	[COUNTER_BAD_JSON] = "messages that were not JSON",
+	[COUNTER_UDP_TOO_LONG] = "datagrams longer than max_message",
+	[COUNTER_UDP_AMPLIFYING] = "datagrams whose answer would be longer",
+	[COUNTER_UDP_REFLECTOR] = "datagrams from a reflector's port",
+	[COUNTER_UDP_UNSENT] = "answers to datagrams that could not be sent",
+};
+
+const char *counter_name(enum counter counter)
+{
+	return names[counter];
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What one listener has done in one thread. Only that thread writes; any thread may read, without
+ * a lock, and sums over threads.
+ */
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+enum counter {
+	/* traffic */
+	COUNTER_MESSAGES,
+	COUNTER_BYTES_IN,
+	COUNTER_BYTES_OUT,
+	COUNTER_ACCEPTED,
+	COUNTER_CLOSED,
+	/* refused, dropped, or ended not in order */
+	COUNTER_REFUSED_CLIENTS,
+	COUNTER_REFUSED_ADDRESS,
+	COUNTER_REFUSED_MEMORY,
+	COUNTER_MALFORMED,
+	COUNTER_TOO_LONG,
+	COUNTER_ERROR_FRAME,
+	COUNTER_CUT_SHORT,
+	COUNTER_TIMED_OUT,
+	COUNTER_IDLE,
+	COUNTER_UNDRAINED,
+	COUNTER_BROKEN,
+	COUNTER_BAD_JSON,
+	COUNTER_UDP_TOO_LONG,
+	COUNTER_UDP_AMPLIFYING,
+	COUNTER_UDP_REFLECTOR,
+	COUNTER_UDP_UNSENT,
+};
+enum { COUNTER_COUNT = COUNTER_UDP_UNSENT + 1 };
+
+struct counters {
+	const char *listener; /* its name; borrowed */
+	_Atomic uint64_t values[COUNTER_COUNT];
+} __attribute__((aligned(64))); /* no two threads write to one cache line */
+
+/* By the one writer. */
+static inline void counters_add(struct counters *counters, enum counter counter, uint64_t n)
+{
+	_Atomic uint64_t *value = &counters->values[counter];
+
+	/* Not an atomic addition: there is one writer, and nobody may see half a number. */
+	atomic_store_explicit(value, atomic_load_explicit(value, memory_order_relaxed) + n,
+			      memory_order_relaxed);
+}
+
+/* From any thread. */
+static inline uint64_t counters_get(const struct counters *counters, enum counter counter)
+{
+	return atomic_load_explicit(&counters->values[counter], memory_order_relaxed);
+}
+
+/* What a counter counts, in a few words for a person: "frames with a bad header". */
+const char *counter_name(enum counter counter);

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The door: connections are accepted, counted against the limits, and given to a worker, or told
+ * why not. When the process has no file descriptor left for another client, the door is shut and
+ * the kernel lets the others wait; it opens by itself when somebody leaves. For the main thread.
+ */
+
+#include <stdbool.h>
+#include <systemd/sd-event.h>
+
+#include "config.h"
+#include "crew.h"
+#include "listener.h"
+#include "peer.h"
+
+struct door {
+	sd_event *event;	     /* borrowed */
+	struct crew *crew;	     /* borrowed */
+	struct list *listeners;	     /* borrowed */
+	const struct config *config; /* as it is now; borrowed */
+	sd_event_source *retry; /* opens the door when others may have left descriptors; owned */
+	uint64_t last_client;	/* the number given last */
+	uint64_t clients;	/* admitted */
+	uint64_t connections;	/* with those who are only told why they are refused */
+	uint64_t capacity;	/* connections that the open-files limit allows */
+	bool shut;
+};
+
+/* Starts to accept on a stream socket. Returns 0 or a negative errno. */
+int door_watch(struct door *door, struct listening *listening);
+
+/*
+ * Finds out how many connections the open-files limit allows, once everything else is open, and
+ * raises the limit as far as that is permitted.
+ */
+void door_measure(struct door *door);
+
+/* Takes a peer back that is over, and frees it. */
+void door_gone(struct door *door, struct peer *peer);
+
+/* Stops accepting for good. */
+void door_close(struct door *door);

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Who holds an address that cannot be bound, as far as this process may know. */
+
+#include "address.h"
+
+enum { HOLDER_MAX = 96 };
+
+/*
+ * Writes the holder of a bound TCP, UDP or Unix address, as "pid 42 (nginx)". Returns 0, or
+ * -ENOENT when it cannot be found out, with text untouched. Looks through /proc: slow.
+ */
+int holder_find(const struct endpoint *endpoint, char text[static HOLDER_MAX]);

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "inherit.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "log.h"
+#include "util.h"
+
+/* What may differ between two notations of one address: padding, flow labels, scopes. */
+bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
+{
+	const struct sockaddr_in *a4 = (const struct sockaddr_in *)&a->socket;
+	const struct sockaddr_in *b4 = (const struct sockaddr_in *)&b->socket;
+	const struct sockaddr_in6 *a6 = (const struct sockaddr_in6 *)&a->socket;
+	const struct sockaddr_in6 *b6 = (const struct sockaddr_in6 *)&b->socket;
+
+	if (a->transport != b->transport || a->socket.ss_family != b->socket.ss_family)
+		return false;
+	switch (a->socket.ss_family) {
+	case AF_INET:
+		return a4->sin_port == b4->sin_port && a4->sin_addr.s_addr == b4->sin_addr.s_addr;
+	case AF_INET6:
+		return a6->sin6_port == b6->sin6_port && a6->sin6_scope_id == b6->sin6_scope_id &&
+		       memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof(a6->sin6_addr)) == 0;
+	default:
+		return a->len == b->len && memcmp(&a->socket, &b->socket, a->len) == 0;
+	}
+}
+
+/* Finds out what an inherited descriptor is. Returns 0 or a negative errno. */
+static int examine(int fd, struct endpoint *ret_endpoint)
+{
+	struct endpoint endpoint = {.len = sizeof(endpoint.socket)};
+	int type, only_v6 = 1, flags;
+	socklen_t len = sizeof(type);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&endpoint.socket, &endpoint.len) < 0)
+		return -errno;
+	if (type == SOCK_STREAM && sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0)
+		return -EINVAL;
+
+	if (endpoint.socket.ss_family == AF_UNIX && type == SOCK_STREAM)
+		endpoint.transport = TRANSPORT_UNIX;
+	else if (endpoint.socket.ss_family != AF_INET && endpoint.socket.ss_family != AF_INET6)
+		return -EAFNOSUPPORT;
+	else if (type == SOCK_STREAM)
+		endpoint.transport = TRANSPORT_TCP;
+	else if (type == SOCK_DGRAM)
+		endpoint.transport = TRANSPORT_UDP;
+	else
+		return -ESOCKTNOSUPPORT;
+
+	len = sizeof(only_v6);
+	if (endpoint.socket.ss_family == AF_INET6)
+		(void)getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only_v6, &len);
+	endpoint.dual_stack = !only_v6;
+
+	flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return -errno;
+	*ret_endpoint = endpoint;
+	return 0;
+}
+
+int inherit(struct inherited *ret_inherited)
+{
+	CLEANUP(freep) char **names = NULL;
+	struct inherited inherited = {0};
+	int n = sd_listen_fds_with_names(true, &names);
+
+	if (n <= 0)
+		return n;
+	inherited.sockets = calloc((size_t)n, sizeof(*inherited.sockets));
+	if (!inherited.sockets)
+		return -ENOMEM;
+	for (int i = 0; i < n; i++) {
+		struct inherited_socket *socket = &inherited.sockets[inherited.n];
+		int fd = SD_LISTEN_FDS_START + i, r = examine(fd, &socket->endpoint);
+
+		if (r < 0) {
+			log_write(LOG_WARNING, NULL,
+				  "inherited descriptor %i (%s) is no socket to listen on: %s, "
+				  "closing it",
+				  fd, names[i], strerror(-r));
+			(void)close(fd);
+			free(names[i]);
+			continue;
+		}
+		socket->fd = fd;
+		socket->name = names[i];
+		inherited.n++;
+	}
+	*ret_inherited = inherited;
+	return 0;
+}
+
+bool inherited_serves(const struct inherited_socket *socket, const struct endpoint *endpoint)
+{
+	return socket->fd >= 0 && endpoint_equal(&socket->endpoint, endpoint);
+}
+
+void inherited_done(struct inherited *inherited)
+{
+	for (size_t i = 0; i < inherited->n; i++) {
+		struct inherited_socket *socket = &inherited->sockets[i];
+		char text[ADDRESS_TEXT_MAX];
+
+		if (socket->fd >= 0)
+			log_write(
+				LOG_WARNING, NULL,
+				"inherited socket \"%s\" (%s) belongs to no listener: neither its "
+				"name nor its address is in the configuration, closing it",
+				socket->name, endpoint_format(&socket->endpoint, text));
+		closep(&socket->fd);
+		free(socket->name);
+	}
+	free(inherited->sockets);
+	*inherited = (struct inherited){0};
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The sockets that the service manager has opened for us: sd_listen_fds(3). */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "address.h"
+
+struct inherited_socket {
+	int fd;			  /* owned until taken; then -1 */
+	char *name;		  /* its FileDescriptorName=; owned */
+	struct endpoint endpoint; /* where it is bound */
+};
+
+/* Zero-initialised there are none. */
+struct inherited {
+	struct inherited_socket *sockets;
+	size_t n;
+};
+
+/*
+ * Takes the sockets over from the environment, which is cleaned of them. What is no listening
+ * stream socket or datagram socket of a family we serve is closed with a warning that names it.
+ * Returns 0 or a negative errno.
+ */
+int inherit(struct inherited *ret_inherited);
+
+/*
+ * Whether a socket that was opened elsewhere serves endpoint: the same kind of socket, bound to
+ * the same address.
+ */
+bool inherited_serves(const struct inherited_socket *socket, const struct endpoint *endpoint);
+
+/* Closes what nobody has taken, with a warning for each that names it, and frees the rest. */
+void inherited_done(struct inherited *inherited);
+
+/* Whether two endpoints are the same address of the same kind. */
+bool endpoint_equal(const struct endpoint *a, const struct endpoint *b);

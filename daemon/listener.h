@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * A listener as it runs: its sockets, its settings, and the sums of what it has done. It belongs
+ * to the main thread. Workers read its counters' names and, when they are told to, its settings.
+ */
+
+#include <stdbool.h>
+#include <systemd/sd-event.h>
+
+#include "address.h"
+#include "bind.h"
+#include "config.h"
+#include "counters.h"
+#include "inherit.h"
+#include "list.h"
+#include "quota.h"
+
+struct datagram;
+struct door;
+struct listener;
+
+/* One socket on which a listener listens. */
+struct listening {
+	struct list link; /* in listener->sockets */
+	struct listener *listener;
+	struct door *door;	  /* where its connections come in */
+	struct endpoint endpoint; /* where it is bound */
+	int fd;			  /* owned */
+	bool inherited;		  /* opened by the service manager: its file is not ours */
+	bool wanted;		  /* by the configuration that listener_open() was asked for last */
+	sd_event_source *source;  /* of a stream; owned */
+	struct datagram *datagram; /* of a datagram socket; lent to a worker */
+	unsigned worker;	   /* which */
+};
+
+/* A configuration in use, counted by reference; for the main thread. */
+struct generation {
+	struct config *config; /* owned */
+	unsigned references;
+};
+
+/* Takes config over; one reference. NULL when out of memory, and config is freed. */
+struct generation *generation_new(struct config *config);
+struct generation *generation_ref(struct generation *generation);
+/* NULL is nothing. Returns NULL. */
+struct generation *generation_unref(struct generation *generation);
+
+struct listener {
+	struct list link;
+	char *name;			      /* owned; outlives every configuration */
+	const struct listener_config *config; /* as it is now; part of generation */
+	struct generation *generation;	      /* a reference */
+	struct counters *counters;	      /* n_threads of them; owned */
+	unsigned n_threads;
+	struct list sockets;  /* of struct listening */
+	struct quota quota;   /* clients of each address */
+	uint64_t clients;     /* admitted and not gone yet */
+	uint64_t connections; /* with those who are only told why they are refused */
+	bool gone;	      /* no longer in the configuration */
+};
+
+/* Returns a listener without sockets, or NULL when out of memory. */
+struct listener *listener_new(struct generation *generation, const struct listener_config *config,
+			      unsigned n_threads);
+
+/* Has another configuration from now on. */
+void listener_configure(struct listener *listener, struct generation *generation,
+			const struct listener_config *config);
+
+/* Closes its sockets, removing their files, and frees it. NULL is nothing. */
+void listener_free(struct listener *listener);
+
+/*
+ * Opens every address that config names and that none of the listener's sockets is bound to yet,
+ * and appends the new sockets to ret_sockets; those in inherited that fit are taken first. Sets
+ * wanted of each socket, old or new, that config asks for. others are all the listeners there are,
+ * for an address that one of them has already. What is wrong is logged, all of it. Returns 0, or
+ * an exit status of sysexits.h; ret_sockets then has those that could be opened.
+ */
+int listener_open(struct listener *listener, const struct listener_config *config,
+		  struct inherited *inherited, const struct list *others, struct list *ret_sockets);
+
+/* Closes one socket, removing its file if we made it, and frees it. */
+void listening_free(struct listening *listening);

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "log.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#include <systemd/sd-journal.h>
+
+enum {
+	LINE_MAX_BYTES = 1024,
+	FIELDS_MAX = 12,
+	FIELD_BYTES = 256,
+	FOLDS_MAX = 256, /* kinds × listeners remembered at once; beyond it nothing is folded */
+	FOLD_MILLISECONDS = 1000,
+};
+
+/* One kind of entry of one listener that was said lately. */
+struct fold {
+	enum log_kind kind;
+	int priority;
+	char listener[65];
+	uint64_t since;	     /* when it was said, in milliseconds */
+	uint64_t suppressed; /* how often it was not said since */
+};
+
+static struct {
+	bool journal, colour;
+	int level;
+	int timer; /* a timerfd(2), armed while any kind is remembered */
+	pthread_mutex_t lock;
+	size_t n_folds;
+	struct fold folds[FOLDS_MAX];
+} state = {.level = LOG_INFO, .timer = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
+
+static bool stderr_is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	struct stat status;
+	uintmax_t device, inode;
+
+	return stream && sscanf(stream, "%ju:%ju", &device, &inode) == 2 &&
+	       fstat(STDERR_FILENO, &status) == 0 && status.st_dev == device &&
+	       status.st_ino == inode;
+}
+
+void log_open(bool verbose)
+{
+	const char *no_colour = getenv("NO_COLOR");
+
+	state.level = verbose ? LOG_DEBUG : LOG_INFO;
+	state.journal = stderr_is_journal();
+	state.colour = !(no_colour && *no_colour) && isatty(STDERR_FILENO);
+	if (state.timer < 0)
+		state.timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+}
+
+bool log_verbose(void)
+{
+	return state.level >= LOG_DEBUG;
+}
+
+struct fields {
+	struct iovec parts[FIELDS_MAX];
+	char text[FIELDS_MAX][FIELD_BYTES];
+	int n;
+};
+
+static void PRINTF(2, 3) add_field(struct fields *fields, const char *format, ...)
+{
+	char *text = fields->text[fields->n];
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)vsnprintf(text, FIELD_BYTES, format, arguments); /* cut short when too long */
+	va_end(arguments);
+	fields->parts[fields->n++] = (struct iovec){text, strlen(text)};
+}
+
+static void write_journal(int priority, const struct log_about *about, const char *text)
+{
+	char message[LINE_MAX_BYTES + 16];
+	struct fields fields = {.n = 0};
+
+	(void)snprintf(message, sizeof(message), "MESSAGE=%s", text);
+	fields.parts[fields.n++] = (struct iovec){message, strlen(message)};
+	add_field(&fields, "PRIORITY=%i", priority);
+	add_field(&fields, "SYSLOG_IDENTIFIER=retortd");
+	if (about->listener)
+		add_field(&fields, "RETORT_LISTENER=%s", about->listener);
+	if (about->peer)
+		add_field(&fields, "RETORT_PEER=%s", about->peer);
+	if (about->client)
+		add_field(&fields, "RETORT_CLIENT=%" PRIu64, about->client);
+	if (about->reason)
+		add_field(&fields, "RETORT_REASON=%s", about->reason);
+	if (about->closed) {
+		add_field(&fields, "RETORT_BYTES_IN=%" PRIu64, about->bytes_in);
+		add_field(&fields, "RETORT_BYTES_OUT=%" PRIu64, about->bytes_out);
+		add_field(&fields, "RETORT_MESSAGES=%" PRIu64, about->messages);
+	}
+	(void)sd_journal_sendv(fields.parts, fields.n); /* there is nowhere to complain to */
+}
+
+static void write_stderr(int priority, const char *text)
+{
+	static const char *const words[] = {
+		"fault: ", "fault: ", "fault: ", "error: ", "warning: ", "", "", "debug: "};
+	const char *colour = priority <= LOG_ERR       ? "\033[31m"
+			     : priority == LOG_WARNING ? "\033[33m"
+			     : priority == LOG_NOTICE  ? "\033[1m"
+						       : "";
+	char line[LINE_MAX_BYTES + 128];
+	struct timespec now;
+	struct tm parts;
+	char time[32];
+	int n;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	(void)strftime(time, sizeof(time), "%F %T", localtime_r(&now.tv_sec, &parts));
+	n = snprintf(line, sizeof(line), "%s.%03li %s%s%s%s\n", time, now.tv_nsec / 1000000,
+		     state.colour ? colour : "", words[LOG_PRI(priority)], text,
+		     state.colour && *colour ? "\033[0m" : "");
+	/* One write, so that lines of several threads don't mix. */
+	(void)!write(STDERR_FILENO, line, (size_t)MIN(n, (int)sizeof(line) - 1));
+}
+
+static void write_entry(int priority, const struct log_about *about, const char *text)
+{
+	static const struct log_about nothing;
+	char line[LINE_MAX_BYTES], client[32] = "";
+
+	if (!about)
+		about = &nothing;
+	if (about->client)
+		(void)snprintf(client, sizeof(client), "client %" PRIu64, about->client);
+	(void)snprintf(line, sizeof(line), "%s%s%s%s%s%s%s%s",
+		       about->listener ? about->listener : "", about->listener ? ": " : "", client,
+		       about->peer && *client ? " (" : "", about->peer ? about->peer : "",
+		       about->peer && *client ? ")" : "", about->peer || *client ? ": " : "", text);
+	if (state.journal)
+		write_journal(priority, about, line);
+	else
+		write_stderr(priority, line);
+}
+
+static void PRINTF(3, 0)
+	write_va(int priority, const struct log_about *about, const char *format, va_list arguments)
+{
+	char text[LINE_MAX_BYTES];
+	int saved = errno;
+
+	(void)vsnprintf(text, sizeof(text), format, arguments); /* cut short when too long */
+	write_entry(priority, about, text);
+	errno = saved;
+}
+
+void log_write(int priority, const struct log_about *about, const char *format, ...)
+{
+	va_list arguments;
+
+	if (priority > state.level)
+		return;
+	va_start(arguments, format);
+	write_va(priority, about, format, arguments);
+	va_end(arguments);
+}
+
+static uint64_t milliseconds(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void arm(void)
+{
+	struct itimerspec when = {.it_value = {.tv_sec = FOLD_MILLISECONDS / 1000, .tv_nsec = 1}};
+
+	if (state.timer >= 0)
+		(void)timerfd_settime(state.timer, 0, &when, NULL);
+}
+
+/* Says how often the entry of a fold was not said. */
+static void say(struct fold *fold)
+{
+	char text[LINE_MAX_BYTES];
+
+	(void)snprintf(text, sizeof(text),
+		       "%" PRIu64 " more such entr%s in the last second: not shown one by one",
+		       fold->suppressed, fold->suppressed == 1 ? "y" : "ies");
+	write_entry(fold->priority, &(struct log_about){.listener = fold->listener}, text);
+	fold->suppressed = 0;
+}
+
+/* Whether an entry of this kind may be said now; otherwise it has been counted. */
+static bool admit(enum log_kind kind, int priority, const char *listener)
+{
+	uint64_t now = milliseconds();
+	struct fold *fold = NULL;
+
+	for (size_t i = 0; i < state.n_folds && !fold; i++) {
+		struct fold *candidate = &state.folds[i];
+
+		if (candidate->kind == kind && strcmp(candidate->listener, listener) == 0)
+			fold = candidate;
+	}
+	if (fold && now - fold->since < FOLD_MILLISECONDS) {
+		fold->suppressed++;
+		return false;
+	}
+	if (!fold) {
+		if (state.n_folds == FOLDS_MAX)
+			return true;
+		fold = &state.folds[state.n_folds++];
+		*fold = (struct fold){.kind = kind, .priority = priority};
+		(void)snprintf(fold->listener, sizeof(fold->listener), "%s", listener);
+		if (state.n_folds == 1)
+			arm();
+	}
+	if (fold->suppressed > 0)
+		say(fold);
+	fold->since = now;
+	return true;
+}
+
+void log_folded(enum log_kind kind, int priority, const struct log_about *about, const char *format,
+		...)
+{
+	va_list arguments;
+	bool admitted;
+
+	if (priority > state.level)
+		return;
+	pthread_mutex_lock(&state.lock);
+	admitted = admit(kind, priority, about && about->listener ? about->listener : "");
+	pthread_mutex_unlock(&state.lock);
+	if (!admitted)
+		return;
+	va_start(arguments, format);
+	write_va(priority, about, format, arguments);
+	va_end(arguments);
+}
+
+int log_folded_fd(void)
+{
+	return state.timer;
+}
+
+void log_say_folded(void)
+{
+	uint64_t ignored, now = milliseconds();
+	size_t n = 0;
+
+	(void)!read(state.timer, &ignored, sizeof(ignored));
+	pthread_mutex_lock(&state.lock);
+	for (size_t i = 0; i < state.n_folds; i++) {
+		struct fold *fold = &state.folds[i];
+
+		if (now - fold->since >= FOLD_MILLISECONDS) {
+			if (fold->suppressed == 0)
+				continue; /* quiet again: forgotten */
+			say(fold);
+			fold->since = now;
+		}
+		if (n != i)
+			state.folds[n] = *fold;
+		n++;
+	}
+	state.n_folds = n;
+	if (n > 0)
+		arm();
+	pthread_mutex_unlock(&state.lock);
+}
+
+void log_close(void)
+{
+	pthread_mutex_lock(&state.lock);
+	for (size_t i = 0; i < state.n_folds; i++)
+		if (state.folds[i].suppressed > 0)
+			say(&state.folds[i]);
+	state.n_folds = 0;
+	closep(&state.timer);
+	state.timer = -1;
+	pthread_mutex_unlock(&state.lock);
+}

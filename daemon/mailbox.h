@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * How threads talk: letters from many writers to one reader, without a lock, in the order in which
+ * each writer posted them. The reader's loop sleeps on the mailbox's descriptor.
+ */
+
+#include <stdatomic.h>
+
+/* Embedded in what is sent. A letter belongs to the mailbox from post to collect. */
+struct letter {
+	struct letter *next;
+	int kind; /* what it is, for its reader */
+};
+
+struct mailbox {
+	int fd; /* an eventfd(2), readable when there may be letters; owned */
+	_Atomic(struct letter *) newest;
+};
+
+/* Returns 0 or a negative errno. */
+int mailbox_init(struct mailbox *mailbox);
+
+/* Letters still inside are not freed: collect first. */
+void mailbox_done(struct mailbox *mailbox);
+
+/* From any thread. Never fails and never waits. */
+void mailbox_post(struct mailbox *mailbox, struct letter *letter);
+
+/* By the reader: takes all letters, oldest first; NULL when there are none. */
+struct letter *mailbox_collect(struct mailbox *mailbox);

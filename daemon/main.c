@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The daemon's command line, and which configuration it means. */
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "config.h"
+#include "log.h"
+#include "server.h"
+#include "util.h"
+
+enum {
+	LISTENS_MAX = 256, /* --listen options */
+};
+
+enum option_code {
+	OPTION_PRINT_CONFIG = 256,
+	OPTION_FRAMING,
+	OPTION_TRANSFORM,
+	OPTION_SERVICE,
+};
+
+static const char *arg_config;
+static struct config_listen arg_listens[LISTENS_MAX];
+static size_t arg_n_listens;
+static bool arg_test, arg_print_config, arg_verbose;
+
+static const struct option options[] = {
+	{"config", required_argument, NULL, 'c'},
+	{"test", no_argument, NULL, 't'},
+	{"print-config", no_argument, NULL, OPTION_PRINT_CONFIG},
+	{"listen", required_argument, NULL, 'l'},
+	{"framing", required_argument, NULL, OPTION_FRAMING},
+	{"transform", required_argument, NULL, OPTION_TRANSFORM},
+	{"service", required_argument, NULL, OPTION_SERVICE},
+	{"verbose", no_argument, NULL, 'v'},
+	{"version", no_argument, NULL, 'V'},
+	{"help", no_argument, NULL, 'h'},
+	{0},
+};
+
+static void print_help(void)
+{
+	(void)puts(
+		"Usage: retortd [OPTION…]\n"
+		"\n"
+		"Answers everyone at once: what a client sends comes back transformed.\n"
+		"\n"
+		"  -c, --config FILE    serve what FILE says (default: " CONFIG_DEFAULT_FILE ",\n"
+		"                       and where there is none, a built-in configuration)\n"
+		"  -t, --test           check the configuration, print what would be served, exit\n"
+		"      --print-config   print the effective configuration, defaults included, "
+		"exit\n"
+		"  -l, --listen ADDRESS serve ADDRESS, without any file; may be given repeatedly,\n"
+		"                       and the next three belong to the -l before them:\n"
+		"      --framing NAME   where a message ends: raw, line, length (the default)\n"
+		"      --transform T,…  what happens to it: echo, upper, lower, reverse\n"
+		"      --service NAME   who answers: transform (the default)\n"
+		"  -v, --verbose        log every connection\n"
+		"  -V, --version        print the version, exit\n"
+		"  -h, --help           print this, exit\n"
+		"\n"
+		"An ADDRESS is tcp://HOST:PORT, udp://HOST:PORT or unix:PATH. For example:\n"
+		"\n"
+		"  retortd -l tcp://localhost:7777 --framing line --transform upper\n"
+		"\n"
+		"See retortd(8), retortd.conf(5) and retort-protocol(7).");
+}
+
+static int usage(const char *complaint, const char *what)
+{
+	(void)fprintf(stderr, "retortd: %s%s%s\nTry 'retortd --help'.\n", complaint,
+		      what ? ": " : "", what ? what : "");
+	return EX_USAGE;
+}
+
+/* Takes an option that belongs to the --listen before it. Returns 0 or an exit status. */
+static int parse_listen_option(int code, const char *value)
+{
+	struct config_listen *listen = arg_n_listens > 0 ? &arg_listens[arg_n_listens - 1] : NULL;
+	const char **slot;
+
+	if (!listen)
+		return usage("--framing, --transform and --service belong behind a --listen", NULL);
+	slot = code == OPTION_FRAMING	  ? &listen->framing
+	       : code == OPTION_TRANSFORM ? &listen->transforms
+					  : &listen->service;
+	if (*slot)
+		return usage("given twice for one --listen", value);
+	*slot = value;
+	return 0;
+}
+
+enum { GO_ON = -1 };
+
+/* Returns GO_ON, or the exit status with which it is done. */
+static int parse_option(int code)
+{
+	int r;
+
+	switch (code) {
+	case 'c':
+		arg_config = optarg;
+		return GO_ON;
+	case 't':
+		arg_test = true;
+		return GO_ON;
+	case OPTION_PRINT_CONFIG:
+		arg_print_config = true;
+		return GO_ON;
+	case 'l':
+		if (arg_n_listens == LISTENS_MAX)
+			return usage("too many --listen options; a configuration file takes more",
+				     NULL);
+		arg_listens[arg_n_listens++] = (struct config_listen){.address = optarg};
+		return GO_ON;
+	case OPTION_FRAMING:
+	case OPTION_TRANSFORM:
+	case OPTION_SERVICE:
+		r = parse_listen_option(code, optarg);
+		return r == 0 ? GO_ON : r;
+	case 'v':
+		arg_verbose = true;
+		return GO_ON;
+	case 'V':
+		(void)puts("retortd " RETORT_VERSION);
+		return 0;
+	case 'h':
+		print_help();
+		return 0;
+	default: /* getopt_long(3) has said what is wrong */
+		(void)fputs("Try 'retortd --help'.\n", stderr);
+		return EX_USAGE;
+	}
+}
+
+static int parse_command_line(int argc, char **argv)
+{
+	int code;
+
+	while ((code = getopt_long(argc, argv, "c:tl:vVh", options, NULL)) != -1) {
+		int status = parse_option(code);
+
+		if (status != GO_ON)
+			return status;
+	}
+	if (optind < argc)
+		return usage("retortd takes no arguments", argv[optind]);
+	if (arg_config && arg_n_listens > 0)
+		return usage("--config and --listen exclude each other", NULL);
+	return GO_ON;
+}
+
+/* Loads the configuration that the command line means: at start, and at every reload. */
+static int load(const void *from, struct config **ret_config, struct config_problems *problems)
+{
+	(void)from;
+	if (arg_n_listens > 0)
+		return config_load_listen(arg_listens, arg_n_listens, ret_config, problems);
+	if (arg_config)
+		return config_load(arg_config, ret_config, problems);
+	if (access(CONFIG_DEFAULT_FILE, F_OK) == 0)
+		return config_load(CONFIG_DEFAULT_FILE, ret_config, problems);
+	return config_load_builtin(ret_config);
+}
+
+static void complain(const struct config_problems *problems, int error)
+{
+	if (problems->n > 0)
+		(void)fwrite(problems->text.data, 1, problems->text.len, stderr);
+	else
+		(void)fprintf(stderr, "retortd: cannot load the configuration: %s\n",
+			      strerror(-error));
+}
+
+/* Ends a run that only prints. */
+static int printed(int r)
+{
+	if (r < 0 || fflush(stdout) != 0) {
+		(void)fprintf(stderr, "retortd: cannot write: %s\n", strerror(errno));
+		return EX_IOERR;
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct config_source source = {.load = load};
+	struct config_problems problems = {0};
+	struct config *config = NULL;
+	int status, r;
+
+	status = parse_command_line(argc, argv);
+	if (status != GO_ON)
+		return status;
+
+	r = load(NULL, &config, &problems);
+	if (r < 0)
+		complain(&problems, r);
+	config_problems_done(&problems);
+	if (r < 0)
+		return r == -ENOMEM ? EX_OSERR : EX_CONFIG;
+	if (arg_test || arg_print_config) {
+		r = arg_print_config ? config_print(config, stdout)
+				     : config_summarise(config, stdout);
+		config_free(config);
+		return printed(r);
+	}
+
+	log_open(arg_verbose);
+	status = server_run(config, &source);
+	log_close();
+	return status;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "session_transform.h"
+
+#include <errno.h>
+#include <string.h>
+
+static int answer_json(struct session *session, struct workspace *workspace, struct bytes *message)
+{
+	struct buffer *out = &workspace->json;
+	struct payload_error error;
+	int r;
+
+	out->len = 0;
+	r = payload_json(&session->settings->pipeline, &workspace->scratch,
+			 &workspace->payload_scratch, *message, out, &error);
+	if (r == -EBADMSG) {
+		counters_add(session->counters, COUNTER_BAD_JSON, 1);
+		r = payload_json_error(out, &error);
+	}
+	if (r < 0)
+		return r;
+	*message = (struct bytes){out->data, out->len};
+	return 0;
+}
+
+int session_transform_answer(struct session *session, struct workspace *workspace,
+			     struct bytes *message)
+{
+	if (session->settings->payload == PAYLOAD_JSON)
+		return answer_json(session, workspace, message);
+	return pipeline_apply(&session->settings->pipeline, &workspace->scratch, message);
+}
+
+static int open(struct session *session, struct workspace *workspace)
+{
+	const char *greeting = session->settings->greeting;
+
+	if (!*greeting)
+		return 0;
+	return answers_say(&workspace->answers, session->framing, greeting, strlen(greeting));
+}
+
+static int message(struct session *session, struct workspace *workspace,
+		   const struct frame *message)
+{
+	struct bytes answer = message->body;
+	int r = session_transform_answer(session, workspace, &answer);
+
+	if (r < 0)
+		return r;
+	return answers_add(&workspace->answers, session->framing, message, answer);
+}
+
+const struct service session_transform = {
+	.open = open,
+	.message = message,
+};

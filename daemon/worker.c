@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "worker.h"
+
+#include <string.h>
+
+#include "listener.h"
+#include "log.h"
+#include "util.h"
+
+enum { INPUT_BYTES = 256 * 1024 }; /* that one turn of one connection receives at the most */
+
+struct worker {
+	pthread_t thread;
+	struct mailbox mailbox;
+	struct mailbox *manager; /* borrowed */
+	struct watch mail;
+	struct peers peers;
+	struct datagrams datagrams;
+	bool has_mail, quits;
+	struct letter update, drain, quit, failed;
+};
+
+static void post_back(struct worker *worker, struct letter *letter, enum letter_kind kind)
+{
+	letter->kind = (int)kind;
+	mailbox_post(worker->manager, letter);
+}
+
+/* Letters are read between turns, when no event waits for what a letter may end. */
+static void mail_ready(struct watch *watch, uint32_t events)
+{
+	(void)events;
+	CONTAINER_OF(watch, struct worker, mail)->has_mail = true;
+}
+
+static void start_datagram(struct worker *worker, struct datagram *datagram)
+{
+	int r = datagram_start(datagram, &worker->datagrams);
+
+	if (r < 0) {
+		log_write(LOG_ERR,
+			  &(struct log_about){.listener = datagram->session.counters->listener},
+			  "cannot serve a datagram socket: %s", strerror(-r));
+		post_back(worker, &datagram->letter, LETTER_FAILED);
+	}
+}
+
+static void stop_datagram(struct worker *worker, struct datagram *datagram)
+{
+	datagram_stop(datagram);
+	post_back(worker, &datagram->letter, LETTER_DATAGRAM_GONE);
+}
+
+static void update(struct worker *worker)
+{
+	struct datagram *datagram;
+	struct peer *peer;
+
+	LIST_FOR_EACH (peer, &worker->peers.all, struct peer, link)
+		if (peer->listener->gone)
+			peer_end(peer, "this listener is gone");
+		else
+			peer_set_settings(peer, &peer->listener->config->settings);
+	LIST_FOR_EACH (datagram, &worker->datagrams.all, struct datagram, link)
+		datagram->session.settings = &datagram->listening->listener->config->settings;
+	post_back(worker, &worker->update, LETTER_UPDATED);
+}
+
+static void drain(struct worker *worker)
+{
+	struct peer *peer;
+
+	LIST_FOR_EACH (peer, &worker->peers.all, struct peer, link)
+		peer_end(peer, "shutting down");
+}
+
+static void quit(struct worker *worker)
+{
+	struct datagram *datagram;
+	struct peer *peer;
+
+	LIST_FOR_EACH (peer, &worker->peers.all, struct peer, link)
+		peer_doom(peer, "stopped at once");
+	LIST_FOR_EACH (datagram, &worker->datagrams.all, struct datagram, link)
+		stop_datagram(worker, datagram);
+	worker->quits = true;
+}
+
+static void read_letter(struct worker *worker, struct letter *letter)
+{
+	switch ((enum letter_kind)letter->kind) {
+	case LETTER_PEER:
+		peer_start(CONTAINER_OF(letter, struct peer, letter), &worker->peers);
+		break;
+	case LETTER_DATAGRAM:
+		start_datagram(worker, CONTAINER_OF(letter, struct datagram, letter));
+		break;
+	case LETTER_DATAGRAM_STOP:
+		stop_datagram(worker, CONTAINER_OF(letter, struct datagram, letter));
+		break;
+	case LETTER_UPDATE:
+		update(worker);
+		break;
+	case LETTER_DRAIN:
+		drain(worker);
+		break;
+	case LETTER_QUIT:
+		quit(worker);
+		break;
+	case LETTER_PEER_GONE:
+	case LETTER_DATAGRAM_GONE:
+	case LETTER_UPDATED:
+	case LETTER_FAILED:
+		break;
+	}
+}
+
+static void read_mail(struct worker *worker)
+{
+	struct letter *letter, *next;
+
+	worker->has_mail = false;
+	for (letter = mailbox_collect(&worker->mailbox); letter; letter = next) {
+		next = letter->next;
+		read_letter(worker, letter);
+	}
+}
+
+static void log_closed(const struct peer *peer)
+{
+	char name[PEER_NAME_MAX];
+	struct log_about about = {
+		.listener = peer->session.counters->listener,
+		.peer = peer_name_format(&peer->name, name),
+		.client = peer->id,
+		.reason = peer->reason,
+		.closed = true,
+		.bytes_in = peer->bytes_in,
+		.bytes_out = peer->bytes_out,
+		.messages = peer->messages,
+	};
+
+	log_write(LOG_DEBUG, &about, "gone: %s", peer->reason);
+}
+
+/* Buries those who are doomed, now that nobody walks over them. */
+static void reap(struct worker *worker)
+{
+	struct peer *peer;
+
+	LIST_FOR_EACH (peer, &worker->peers.doomed, struct peer, link) {
+		if (log_verbose())
+			log_closed(peer);
+		counters_add(peer->session.counters, COUNTER_CLOSED, 1);
+		list_remove(&peer->link);
+		peer_done(peer);
+		post_back(worker, &peer->letter, LETTER_PEER_GONE);
+	}
+}
+
+static void *run(void *argument)
+{
+	struct worker *worker = argument;
+
+	while (!worker->quits) {
+		int r = loop_turn(worker->peers.loop);
+
+		if (r < 0) {
+			log_write(LOG_ERR, NULL, "a worker cannot wait for events: %s",
+				  strerror(-r));
+			post_back(worker, &worker->failed, LETTER_FAILED);
+			break;
+		}
+		if (worker->has_mail)
+			read_mail(worker);
+		reap(worker);
+	}
+	return NULL;
+}
+
+static void worker_free(struct worker *worker)
+{
+	workspace_done(&worker->peers.workspace);
+	datagrams_done(&worker->datagrams);
+	loop_free(worker->peers.loop);
+	mailbox_done(&worker->mailbox);
+	free(worker);
+}
+
+int worker_start(struct mailbox *manager, struct worker **ret_worker)
+{
+	struct worker *worker = calloc(1, sizeof(*worker));
+	int r;
+
+	if (!worker)
+		return -ENOMEM;
+	worker->manager = manager;
+	worker->mailbox.fd = -1;
+	worker->mail.ready = mail_ready;
+	list_init(&worker->peers.all);
+	list_init(&worker->peers.doomed);
+	list_init(&worker->datagrams.all);
+
+	r = loop_new(peer_expired, &worker->peers.loop);
+	if (r == 0)
+		r = mailbox_init(&worker->mailbox);
+	if (r == 0)
+		r = loop_add(worker->peers.loop, worker->mailbox.fd, LOOP_IN, &worker->mail);
+	if (r == 0)
+		r = workspace_init(&worker->peers.workspace, INPUT_BYTES);
+	worker->datagrams.loop = worker->peers.loop;
+	worker->datagrams.workspace = &worker->peers.workspace;
+	if (r == 0)
+		r = -pthread_create(&worker->thread, NULL, run, worker);
+	if (r < 0) {
+		worker_free(worker);
+		return r;
+	}
+	*ret_worker = worker;
+	return 0;
+}
+
+void worker_post(struct worker *worker, struct letter *letter, enum letter_kind kind)
+{
+	letter->kind = (int)kind;
+	mailbox_post(&worker->mailbox, letter);
+}
+
+void worker_order(struct worker *worker, enum letter_kind kind)
+{
+	struct letter *letter = kind == LETTER_UPDATE  ? &worker->update
+				: kind == LETTER_DRAIN ? &worker->drain
+						       : &worker->quit;
+
+	worker_post(worker, letter, kind);
+}
+
+void worker_join(struct worker *worker)
+{
+	(void)pthread_join(worker->thread, NULL); /* fails only for a thread that is not ours */
+	worker_free(worker);
+}
