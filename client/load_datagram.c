@@ -104,8 +104,8 @@ static int receive(struct load *load, struct load_client *client)
 {
 	/* The longest datagram fits, however many are asked for; usually they are short. */
 	const size_t room = load->setup->workload.size + 1;
-	const unsigned n = (unsigned)MIN(MIN((size_t)LOAD_BATCH, LOAD_BUFFER / room),
-					 load->setup->workload.in_flight);
+	const size_t fitting = MIN((size_t)LOAD_BATCH, LOAD_BUFFER / room);
+	const unsigned n = (unsigned)MIN(fitting, load->setup->workload.in_flight);
 	struct mmsghdr headers[LOAD_BATCH];
 	struct iovec pieces[LOAD_BATCH];
 	int received, status = STATUS_GO_ON;
