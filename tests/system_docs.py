@@ -1,0 +1,322 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Holds what the documents say against what the programs do.
+
+The manual pages give every setting with its default as ".It Va KEY No = Li VALUE" and every option
+as ".It Fl x , Fl Fl long"; both are held against the programs' own words. Examples are not only
+read: configurations are loaded, and clients run against a daemon.
+"""
+
+import os
+import re
+import socket
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent
+RETORTD = os.environ.get("RETORTD", str(TOP / "build/retortd"))
+RETORT = os.environ.get("RETORT", str(TOP / "build/retort"))
+COMMANDS = ("ask", "ping", "bench")
+DEADLINE = 60  # seconds, for anything
+WITHOUT_DEFAULT = {"name", "listen", "user", "group", "listeners"}
+
+
+def run(*command, **options):
+    """Runs a command to its end; returns its standard output."""
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=DEADLINE, check=False, **options)
+    if done.returncode != 0:
+        raise AssertionError(f"{command}: exit status {done.returncode}\n"
+                             f"{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def page(name):
+    return (TOP / "man" / name).read_text()
+
+
+def plain(text):
+    """Undoes the escapes of a manual page's source."""
+    return text.replace(r"\(dq", '"').replace(r"\(ul", " ").replace(r"\&", "").replace(r"\e", "\\")
+
+
+def literal_blocks(text, section=None):
+    """The examples of a manual page, or of one section or subsection of it."""
+    if section:
+        text = re.search(rf"^\.S[sh] {re.escape(section)}\n(.*?)(?=^\.S[sh] |\Z)", text,
+                         re.M | re.S)[1]
+    return [plain(block) for block in re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed$", text,
+                                                 re.M | re.S)]
+
+
+def bare(value):
+    """A value without what makes no difference: blanks, and the quotes of 0 or "0"."""
+    return re.sub(r'[\s"]+', "", value)
+
+
+def settings_of(text):
+    """Flattens a configuration as --print-config writes it into (level, key): value."""
+    found, groups = {}, []
+    token = re.compile(r'\s+|#[^\n]*|(\w+)\s*[:=]\s*(?=[{(])|(\w+)\s*[:=]\s*'
+                       r'(\[[^\]]*\]|"(?:[^"\\]|\\.)*"|[\w.]+)|[{}();,]')
+    position, opened = 0, None
+    while position < len(text):
+        match = token.match(text, position)
+        if not match:
+            raise AssertionError(f"cannot read: {text[position:position + 60]!r}")
+        position = match.end()
+        if match[1]:
+            opened = match[1]
+        elif match[2]:
+            level = "listener" if "listeners" in groups else "daemon"
+            path = [group for group in groups if group not in (None, "listeners")] + [match[2]]
+            found[level, ".".join(path)] = bare(match[3])
+        elif match[0] in "{(":
+            groups.append(opened)
+            opened = None
+        elif match[0] in "})":
+            groups.pop()
+    return found
+
+
+def documented_settings():
+    """What retortd.conf(5) says: key to default (None: none), for daemon and for listener."""
+    found = {}
+    for title, levels in (("Settings of the daemon", ("daemon",)),
+                          ("Settings of the daemon and of a listener", ("daemon", "listener")),
+                          ("Settings of a listener", ("listener",))):
+        section = re.search(rf"^\.Ss {title}\n(.*?)(?=^\.S[sh] )", page("retortd.conf.5"),
+                            re.M | re.S)[1]
+        for names, value in re.findall(r"^\.It Va (.+?)(?: No = Li (.*))?$", section, re.M):
+            for name in names.split(" , "):
+                default = None if name in WITHOUT_DEFAULT else bare(plain(value))
+                for level in levels:
+                    found[level, name] = default
+    return found
+
+
+def helped_options(text):
+    """The options that a --help describes, as 'x' and 'long'."""
+    found = set()
+    for line in text.splitlines():
+        match = re.match(r"\s+(?:-(\w)(?:,|\s|$)\s*)?(?:--([\w-]+))?", line)
+        if match and (match[1] or match[2]) and re.match(r"\s+-", line):
+            found.update(name for name in match.groups() if name)
+    return found
+
+
+def manual_options(text):
+    """The options that a part of a manual page describes."""
+    found = set()
+    for line in re.findall(r"^(?:\.It )?(?:\.)?(Fl .*)$", text, re.M):
+        found.update(re.findall(r"Fl Fl ([\w-]+)", line))
+        found.update(re.findall(r"Fl (\w)(?= |$)", line))
+    return found
+
+
+def described_options(text):
+    return manual_options("\n".join(line for line in text.splitlines()
+                                    if line.startswith((".It Fl ", ".Fl f , Fl Fl framing"))))
+
+
+class Configuration(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory(prefix="retort-docs-")
+        self.addCleanup(self.directory.cleanup)
+        self.environment = dict(os.environ, RUNTIME_DIRECTORY=self.directory.name)
+
+    def effective(self, *arguments):
+        return run(RETORTD, *arguments, "--print-config", env=self.environment)
+
+    def effective_of_text(self, text):
+        file = Path(self.directory.name) / "retortd.conf"
+        file.write_text(text)
+        return self.effective("-c", str(file))
+
+    def built_in(self):
+        if os.path.exists("/etc/retort/retortd.conf"):
+            self.skipTest("this machine has a configuration in the place of the built-in one")
+        return self.effective()
+
+    def test_every_setting_is_documented_with_its_default(self):
+        actual = settings_of(self.effective("-l", "tcp://localhost:7007"))
+        documented = documented_settings()
+        self.assertTrue(actual)
+        for (level, key), value in actual.items():
+            with self.subTest(level=level, key=key):
+                self.assertIn((level, key), documented, "not in retortd.conf(5)")
+                default = documented[level, key]
+                if default is not None:
+                    self.assertEqual(value, default)
+
+    def test_every_documented_setting_exists(self):
+        actual = set(settings_of(self.effective("-l", "unix:echo.sock")))
+        actual |= {("daemon", "listeners"), ("listener", "user"), ("listener", "group")}
+        self.assertEqual(set(documented_settings()) - actual, set())
+
+    def test_what_is_printed_loads_to_the_same(self):
+        printed = self.effective("-l", "tcp://localhost:7007", "-l", "unix:echo.sock")
+        self.assertEqual(self.effective_of_text(printed), printed)
+
+    def test_sample_is_the_built_in_configuration(self):
+        self.assertEqual(self.effective("-c", str(TOP / "conf/retortd.conf")), self.built_in())
+
+    def test_sample_shows_every_setting(self):
+        sample = (TOP / "conf/retortd.conf").read_text()
+        for _, key in documented_settings():
+            with self.subTest(key=key):
+                self.assertRegex(sample, rf"\b{key.rsplit('.', maxsplit=1)[-1]}\b")
+
+    def test_manual_shows_the_built_in_configuration(self):
+        shown = literal_blocks(page("retortd.conf.5"), "EXAMPLES")[0]
+        sample = self.effective("-c", str(TOP / "conf/retortd.conf"))
+        self.assertEqual(self.effective_of_text(shown), sample)
+
+    def test_examples_are_right(self):
+        readme = re.findall(r"(?:^    .*\n|^\n)+", (TOP / "README.md").read_text(), re.M)
+        examples = literal_blocks(page("retortd.conf.5"), "EXAMPLES")
+        examples += [block for block in readme if "listeners: (" in block]
+        checked = 0
+        for example in examples:
+            if "@include" in example:
+                continue
+            with self.subTest(example=example):
+                self.effective_of_text(example)
+                checked += 1
+        self.assertGreaterEqual(checked, 5)
+
+
+class Options(unittest.TestCase):
+    def test_daemon(self):
+        documented = described_options(page("retortd.8"))
+        self.assertEqual(documented, helped_options(run(RETORTD, "--help")))
+
+    def test_client(self):
+        text = page("retort.1")
+        common = text[text.index(".Ss Options of every command"):text.index(".Ss retort ask")]
+        helped_common = helped_options(run(RETORT, "--help"))
+        self.assertEqual(described_options(common) - {"f", "framing"}, helped_common)
+        for command in COMMANDS:
+            with self.subTest(command=command):
+                part = re.search(rf"^\.Ss retort {command}\n(.*?)(?=^\.S[sh] )", text,
+                                 re.M | re.S)[1]
+                helped = helped_options(run(RETORT, command, "--help"))
+                self.assertEqual(described_options(part) | helped_common, helped | helped_common)
+
+    def test_commands_are_documented(self):
+        listed = run(RETORT, "--help").split("Commands:\n")[1].split("\n\n")[0]
+        names = [line.split()[0] for line in listed.splitlines()]
+        self.assertEqual(sorted(names), sorted(COMMANDS))
+        self.assertEqual(re.findall(r"^\.Ss retort (\w+)$", page("retort.1"), re.M), names)
+
+    def test_synopses_name_every_option_of_their_own(self):
+        for name in ("retortd.8", "retort.1"):
+            text = page(name)
+            synopsis = text[text.index(".Sh SYNOPSIS"):text.index(".Sh DESCRIPTION")]
+            listed = set(re.findall(r"Fl Fl ([\w-]+)", synopsis))
+            listed |= {letter for letters in re.findall(r"Fl (\w+)(?= |$)", synopsis, re.M)
+                       for letter in letters if letters != "Fl"}
+            with self.subTest(page=name):
+                self.assertEqual(listed - described_options(text) - {"V"}, set())
+
+    def test_completions_name_commands_and_options(self):
+        fish = "fish"
+        for name in ("retort.bash", "_retort", "retort.fish"):
+            text = (TOP / "client/completion" / name).read_text()
+            for command in COMMANDS:
+                options = helped_options(run(RETORT, command, "--help"))
+                with self.subTest(file=name, command=command):
+                    self.assertRegex(text, rf"\b{command}\b")
+                    for option in (each for each in options if len(each) > 1):
+                        spelt = rf"-l {option}\b" if name.endswith(fish) else rf"--{option}\b"
+                        self.assertRegex(text, spelt)
+
+    def test_version(self):
+        news = re.search(r"^## (\S+)", (TOP / "NEWS.md").read_text(), re.M)[1]
+        for program in (RETORTD, RETORT):
+            self.assertEqual(run(program, "--version").split()[1], news)
+
+
+class Examples(unittest.TestCase):
+    """The clients of retort-protocol(7) and README.md, against the built-in configuration."""
+
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory(prefix="retort-docs-")
+        self.addCleanup(self.directory.cleanup)
+        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(notify.close)
+        notify.bind(f"{self.directory.name}/notify")
+        notify.settimeout(DEADLINE)
+        config = Path(self.directory.name) / "retortd.conf"
+        config.write_text(re.sub(r"://localhost:\d+", "://127.0.0.1:0",
+                                 (TOP / "conf/retortd.conf").read_text()))
+        log = Path(self.directory.name) / "log"
+        with open(log, "w") as file:
+            daemon = subprocess.Popen(
+                [RETORTD, "-c", str(config)], stderr=file, stdin=subprocess.DEVNULL,
+                env=dict(os.environ, RUNTIME_DIRECTORY=self.directory.name,
+                         NOTIFY_SOCKET=f"{self.directory.name}/notify"))
+        self.addCleanup(daemon.wait, DEADLINE)
+        self.addCleanup(daemon.terminate)
+        while b"READY=1" not in notify.recv(4096).split(b"\n"):
+            pass
+        self.ports = {(name, transport): port for name, transport, port in re.findall(
+            r"(\w+): listening on (tcp|udp)://127\.0\.0\.1:(\d+)$", log.read_text(), re.M)}
+
+    def on_my_ports(self, example, transport="tcp"):
+        for port, name in (("9090", "upper"), ("33333", "reverse"), ("7007", "echo")):
+            example = re.sub(rf"\b{port}\b", self.ports[name, transport if name == "echo" else
+                                                        "tcp"], example)
+        return example
+
+    def python(self, example, transport="tcp"):
+        return run("python3", "-c", self.on_my_ports(example, transport))
+
+    def test_python(self):
+        text = page("retort-protocol.7")
+        for section, transport, answer in (
+                ("raw: upper case on port 9090", "tcp", "HELLO, WORLD!\n"),
+                ("line: reversed lines on port 33333", "tcp", "!dlrow ,olleh\n"),
+                ("length: echo on port 7007", "tcp", "hello, world!\n"),
+                ("UDP: echo on port 7007", "udp", "hello, world!\n")):
+            with self.subTest(section=section):
+                example = literal_blocks(text, section)[0]
+                self.assertEqual(self.python(example, transport), answer)
+
+    def test_readme(self):
+        example = re.search(r"^```python\n(.*?)^```$", (TOP / "README.md").read_text(),
+                            re.M | re.S)[1]
+        self.assertEqual(self.python(example), "HELLO, WORLD!\n")
+
+    def check_transcript(self, text):
+        """Runs the commands behind "$ " and compares what stands below each."""
+        for command, answer in re.findall(r"^ *\$ (.*)\n((?: *[^\s$].*\n)+)", text, re.M):
+            with self.subTest(command=command):
+                transport = "udp" if "nc -u" in command or "udp://" in command else "tcp"
+                command = command.replace("build/retort ", "retort ")
+                command = command.replace("retort ", f"{RETORT} ")
+                printed = run("bash", "-c", self.on_my_ports(command, transport))
+                self.assertEqual([line.strip() for line in printed.splitlines()],
+                                 [line.strip() for line in answer.splitlines()])
+
+    def test_shell(self):
+        for text in (literal_blocks(page("retort-protocol.7"), "UDP: echo on port 7007")[-1],
+                     literal_blocks(page("retort.1"), "EXAMPLES")[0],
+                     (TOP / "README.md").read_text()):
+            self.check_transcript(text)
+
+
+def main():
+    suite = unittest.defaultTestLoader.loadTestsFromModule(__import__("__main__"))
+    result = unittest.TextTestRunner(verbosity=2).run(suite)
+    failed = {str(getattr(test, "test_case", test)) for test, _ in result.failures + result.errors}
+    skipped = len(result.skipped)
+    counts = f"{result.testsRun - len(failed) - skipped} passed, {len(failed)} failed"
+    print(counts + (f", {skipped} skipped" if skipped else ""))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
