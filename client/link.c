@@ -112,6 +112,8 @@ void link_done(struct link *link)
 
 size_t link_unsent(const struct link *link)
 {
+	if (link->transport == TRANSPORT_UDP)
+		return link->datagram_out ? link->out.len : 0; /* what was sent stays for a retry */
 	return link->out.len - link->out_sent;
 }
 
