@@ -43,7 +43,8 @@ void crew_post(struct crew *crew, unsigned worker, struct letter *letter, enum l
 
 void crew_gave_back(struct crew *crew, unsigned worker)
 {
-	crew->members[worker].load--;
+	if (worker < crew->n) /* after crew_join() nobody is left to have less to do */
+		crew->members[worker].load--;
 }
 
 void crew_order(struct crew *crew, enum letter_kind kind)

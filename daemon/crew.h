@@ -27,7 +27,7 @@ unsigned crew_choose(struct crew *crew);
 /* Posts a peer or a datagram to a chosen worker. */
 void crew_post(struct crew *crew, unsigned worker, struct letter *letter, enum letter_kind kind);
 
-/* Notes that a worker has given something back. */
+/* Notes that a worker has given something back; also after crew_join(). */
 void crew_gave_back(struct crew *crew, unsigned worker);
 
 /* Posts an order to all; see worker_order(). */
