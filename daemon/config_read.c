@@ -25,7 +25,8 @@
 struct reader {
 	struct reading reading;
 	struct config *config;
-	struct buffer claims; /* struct claim, one for each address; their texts are config's */
+	struct place greeting; /* the file's, which listeners inherit */
+	struct buffer claims;  /* struct claim, one for each address; their texts are config's */
 };
 
 /* A key of a group. read() puts the value at offset into the object that the group fills. */
@@ -399,7 +400,7 @@ static int read_listener(struct reader *reader, const config_setting_t *group, i
 		claim->address = &listener->addresses[i];
 		claim->listener = listener->name;
 	}
-	return config_check_listener(&reader->reading, group, listener);
+	return config_check_listener(&reader->reading, group, listener, reader->greeting);
 }
 
 static int read_listeners(struct reader *reader, const config_setting_t *setting)
@@ -441,6 +442,7 @@ static int read_builtin_listeners(struct reader *reader)
 	struct reader builtin = {
 		.reading = {.source = &source, .problems = reader->reading.problems},
 		.config = reader->config,
+		.greeting = reader->greeting,
 	};
 	const char *text;
 	config_t tree;
@@ -469,7 +471,7 @@ int config_read_source(const struct source *source, struct config *config,
 		.reading = {.source = source, .problems = problems},
 		.config = config,
 	};
-	const config_setting_t *listeners;
+	const config_setting_t *listeners, *greeting;
 	config_t tree;
 	int r;
 
@@ -482,6 +484,9 @@ int config_read_source(const struct source *source, struct config *config,
 		r = read_group(&reader, config_root_setting(&tree), file_keys,
 			       ARRAY_SIZE(file_keys), config);
 		listeners = config_lookup(&tree, "listeners");
+		greeting = config_lookup(&tree, "greeting");
+		if (greeting)
+			reader.greeting = reading_place(&reader.reading, greeting);
 		if (r == 0)
 			r = listeners ? read_listeners(&reader, listeners)
 				      : read_builtin_listeners(&reader);

@@ -13,10 +13,10 @@
 
 /* Checks the greeting against what else the listener has; it may be its own or the file's. */
 static int check_greeting(const struct reading *reading, const config_setting_t *group,
-			  const struct listener_config *listener)
+			  const struct listener_config *listener, struct place inherited)
 {
 	const config_setting_t *setting = config_setting_get_member(group, "greeting");
-	struct place place = reading_place(reading, setting ? setting : group);
+	struct place place = setting ? reading_place(reading, setting) : inherited;
 	const struct settings *settings = &listener->settings;
 	size_t len = strlen(settings->greeting);
 
@@ -63,7 +63,7 @@ static int check_permissions(const struct reading *reading, const config_setting
 }
 
 int config_check_listener(const struct reading *reading, const config_setting_t *group,
-			  const struct listener_config *listener)
+			  const struct listener_config *listener, struct place greeting)
 {
 	const config_setting_t *listen = config_setting_get_member(group, "listen");
 	const config_setting_t *payload = config_setting_get_member(group, "payload");
@@ -81,7 +81,7 @@ int config_check_listener(const struct reading *reading, const config_setting_t 
 			"payload \"json\" needs to know where a message ends, which framing "
 			"\"raw\" does not say; write framing = \"line\" or \"length\"");
 	if (r == 0)
-		r = check_greeting(reading, group, listener);
+		r = check_greeting(reading, group, listener, greeting);
 	if (r == 0)
 		r = check_permissions(reading, group, listener);
 	return r;

@@ -8,8 +8,8 @@
 #define RULES_LISTEN_EXAMPLE "\"tcp://localhost:7007\""
 
 /*
- * Checks a listener that was read from group. What is wrong goes to the problems. Returns 0 or
- * -ENOMEM.
+ * Checks a listener that was read from group. greeting is where the greeting stands that it has
+ * when it says none itself. What is wrong goes to the problems. Returns 0 or -ENOMEM.
  */
 int config_check_listener(const struct reading *reading, const config_setting_t *group,
-			  const struct listener_config *listener);
+			  const struct listener_config *listener, struct place greeting);
