@@ -33,7 +33,7 @@ static void set_listener_accepting(struct listener *listener, int enabled)
 {
 	struct listening *listening;
 
-	LIST_FOR_EACH (listening, &listener->sockets, struct listening, link)
+	LIST_FOR_EACH(listening, &listener->sockets, struct listening, link)
 		if (listening->source)
 			(void)sd_event_source_set_enabled(listening->source, enabled);
 }
@@ -42,7 +42,7 @@ static void set_accepting(struct door *door, int enabled)
 {
 	struct listener *listener;
 
-	LIST_FOR_EACH (listener, door->listeners, struct listener, link)
+	LIST_FOR_EACH(listener, door->listeners, struct listener, link)
 		set_listener_accepting(listener, enabled);
 }
 

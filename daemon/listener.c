@@ -79,7 +79,7 @@ void listener_free(struct listener *listener)
 
 	if (!listener)
 		return;
-	LIST_FOR_EACH (listening, &listener->sockets, struct listening, link)
+	LIST_FOR_EACH(listening, &listener->sockets, struct listening, link)
 		listening_free(listening);
 	list_remove(&listener->link);
 	quota_done(&listener->quota);
@@ -181,7 +181,7 @@ static struct listening *find_socket(const struct list *sockets, const struct en
 {
 	struct listening *listening;
 
-	LIST_FOR_EACH (listening, sockets, struct listening, link)
+	LIST_FOR_EACH(listening, sockets, struct listening, link)
 		if (endpoint_equal(&listening->endpoint, endpoint))
 			return listening;
 	return NULL;
@@ -192,7 +192,7 @@ static const char *find_rival(const struct list *others, const struct endpoint *
 {
 	struct listener *other;
 
-	LIST_FOR_EACH (other, others, struct listener, link)
+	LIST_FOR_EACH(other, others, struct listener, link)
 		if (find_socket(&other->sockets, endpoint))
 			return other->name;
 	return NULL;
@@ -338,7 +338,7 @@ int listener_open(struct listener *listener, const struct listener_config *confi
 	struct listening *listening;
 	int status = 0, r;
 
-	LIST_FOR_EACH (listening, &listener->sockets, struct listening, link)
+	LIST_FOR_EACH(listening, &listener->sockets, struct listening, link)
 		listening->wanted = false;
 
 	r = take_named(listener, inherited, ret_sockets, &streams, &datagrams);

@@ -22,7 +22,7 @@ void totals_read(const struct list *listeners, struct totals *ret_totals)
 	struct totals totals = {0};
 	struct listener *listener;
 
-	LIST_FOR_EACH (listener, listeners, struct listener, link)
+	LIST_FOR_EACH(listener, listeners, struct listener, link)
 		for (unsigned i = 0; i < COUNTER_COUNT; i++)
 			totals.values[i] += sum(listener, (enum counter)i);
 	*ret_totals = totals;
@@ -50,7 +50,7 @@ void report_log(const struct door *door)
 	totals_read(door->listeners, &totals);
 	describe(totals.values, line);
 	log_write(LOG_NOTICE, NULL, "summary: clients now: %" PRIu64 "%s", door->clients, line);
-	LIST_FOR_EACH (listener, door->listeners, struct listener, link) {
+	LIST_FOR_EACH(listener, door->listeners, struct listener, link) {
 		struct log_about about = {.listener = listener->name};
 		uint64_t values[COUNTER_COUNT];
 

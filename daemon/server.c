@@ -11,10 +11,9 @@
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 
-#include "door.h"
+#include "listeners.h"
 #include "log.h"
 #include "report.h"
-#include "session_transform.h"
 #include "util.h"
 
 enum { STATUS_SECONDS = 10 }; /* between two status lines for the service manager */
@@ -27,8 +26,7 @@ struct server {
 	struct mailbox mailbox;
 	struct crew crew;
 	struct door door;
-	struct ports ports;
-	struct list listeners;
+	struct listeners listeners;
 	unsigned updates_due; /* workers that have not taken the new settings yet */
 	bool reload_due;      /* another reload was asked for meanwhile */
 	bool stopping;
@@ -44,130 +42,6 @@ static unsigned count_cpus(void)
 	return MAX((unsigned)CPU_COUNT(&set), 1u);
 }
 
-static uint16_t port_of(const struct endpoint *endpoint)
-{
-	return ntohs(endpoint->socket.ss_family == AF_INET
-			     ? ((const struct sockaddr_in *)&endpoint->socket)->sin_port
-			     : ((const struct sockaddr_in6 *)&endpoint->socket)->sin6_port);
-}
-
-/*
- * Sockets
- */
-
-/* Has a worker serve a datagram socket. Returns 0 or -ENOMEM. */
-static int serve_datagrams(struct server *server, struct listening *listening)
-{
-	struct listener *listener = listening->listener;
-	struct datagram *datagram = calloc(1, sizeof(*datagram));
-
-	if (!datagram)
-		return -ENOMEM;
-	listening->datagram = datagram;
-	listening->worker = crew_choose(&server->crew);
-	datagram->listening = listening;
-	datagram->ports = &server->ports;
-	datagram->fd = listening->fd;
-	datagram->session = (struct session){
-		.settings = &listener->config->settings,
-		.counters = &listener->counters[listening->worker],
-	};
-	ports_set_served(&server->ports, port_of(&listening->endpoint), true);
-	crew_post(&server->crew, listening->worker, &datagram->letter, LETTER_DATAGRAM);
-	return 0;
-}
-
-/* Starts to serve a socket that is open. Returns 0 or a negative errno. */
-static int serve(struct server *server, struct listening *listening)
-{
-	char text[ADDRESS_TEXT_MAX];
-	int r;
-
-	if (listening->endpoint.transport == TRANSPORT_UDP)
-		r = serve_datagrams(server, listening);
-	else
-		r = door_watch(&server->door, listening);
-	if (r == 0)
-		log_write(LOG_INFO, &(struct log_about){.listener = listening->listener->name},
-			  "listening on %s%s", endpoint_format(&listening->endpoint, text),
-			  listening->inherited ? " (opened by the service manager)" : "");
-	return r;
-}
-
-/* Stops serving a socket and closes it, at once or when its worker has given it back. */
-static void dismiss(struct server *server, struct listening *listening)
-{
-	char text[ADDRESS_TEXT_MAX];
-
-	log_write(LOG_INFO, &(struct log_about){.listener = listening->listener->name},
-		  "not listening any more on %s", endpoint_format(&listening->endpoint, text));
-	if (!listening->datagram) {
-		listening_free(listening);
-		return;
-	}
-	ports_set_served(&server->ports, port_of(&listening->endpoint), false);
-	crew_post(&server->crew, listening->worker, &listening->datagram->letter,
-		  LETTER_DATAGRAM_STOP);
-}
-
-static void dismiss_all(struct server *server, struct list *sockets)
-{
-	struct listening *listening;
-
-	LIST_FOR_EACH (listening, sockets, struct listening, link)
-		dismiss(server, listening);
-}
-
-/* Opens the listeners of the first configuration. Returns 0 or an exit status. */
-static int open_listeners(struct server *server, struct inherited *inherited)
-{
-	struct config *config = server->generation->config;
-	int status = 0;
-
-	for (size_t i = 0; i < config->n_listeners; i++) {
-		struct listener *listener =
-			listener_new(server->generation, &config->listeners[i], server->crew.n + 1);
-		int r;
-
-		if (!listener)
-			return EX_OSERR;
-		list_append(&server->listeners, &listener->link);
-		/* One that fails is no reason not to look at the others. */
-		r = listener_open(listener, listener->config, inherited, &server->listeners,
-				  &listener->sockets);
-		if (r != 0 && status == 0)
-			status = r;
-	}
-	return status;
-}
-
-/* Starts to serve what was opened and is not served yet. Returns 0 or a negative errno. */
-static int serve_sockets(struct server *server, struct list *sockets)
-{
-	struct listening *listening;
-	int r;
-
-	LIST_FOR_EACH (listening, sockets, struct listening, link) {
-		r = listening->source || listening->datagram ? 0 : serve(server, listening);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static int serve_listeners(struct server *server)
-{
-	struct listener *listener;
-	int r;
-
-	LIST_FOR_EACH (listener, &server->listeners, struct listener, link) {
-		r = serve_sockets(server, &listener->sockets);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
 /*
  * Telling the service manager and the administrator
  */
@@ -177,7 +51,7 @@ static void tell_status(struct server *server)
 	struct totals totals;
 	uint64_t messages, before = server->messages;
 
-	totals_read(&server->listeners, &totals);
+	totals_read(&server->listeners.all, &totals);
 	messages = totals.values[COUNTER_MESSAGES];
 	server->messages = messages;
 	(void)sd_notifyf(false, "STATUS=%" PRIu64 " clients, %" PRIu64 " messages/s",
@@ -202,162 +76,8 @@ static int folded_due(sd_event_source *source, int fd, uint32_t events, void *us
 }
 
 /*
- * Reloading: everything is opened before anything is changed
+ * Reloading: all or nothing
  */
-
-/* What a reload does with one listener. */
-struct step {
-	struct list link;
-	struct listener *listener;	      /* owned while fresh */
-	const struct listener_config *config; /* of the new configuration */
-	bool fresh;			      /* the listener is new */
-	bool moved;			      /* its addresses have changed */
-	struct list opened;		      /* sockets that it gets; owned */
-};
-
-static void step_free(struct step *step)
-{
-	struct listening *listening;
-
-	LIST_FOR_EACH (listening, &step->opened, struct listening, link)
-		listening_free(listening);
-	if (step->fresh)
-		listener_free(step->listener);
-	list_remove(&step->link);
-	free(step);
-}
-
-static void steps_free(struct list *steps)
-{
-	struct step *step;
-
-	LIST_FOR_EACH (step, steps, struct step, link)
-		step_free(step);
-}
-
-static struct listener *find_listener(struct server *server, const char *name)
-{
-	struct listener *listener;
-
-	LIST_FOR_EACH (listener, &server->listeners, struct listener, link)
-		if (!listener->gone && strcmp(listener->name, name) == 0)
-			return listener;
-	return NULL;
-}
-
-static bool same_text(const char *a, const char *b)
-{
-	return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
-/* Whether two configurations of a listener ask for the same sockets. */
-static bool same_sockets(const struct listener_config *a, const struct listener_config *b)
-{
-	if (a->n_addresses != b->n_addresses || a->mode != b->mode ||
-	    !same_text(a->user, b->user) || !same_text(a->group, b->group))
-		return false;
-	for (size_t i = 0; i < a->n_addresses; i++) {
-		char left[ADDRESS_TEXT_MAX], right[ADDRESS_TEXT_MAX];
-
-		if (strcmp(address_format(&a->addresses[i], left),
-			   address_format(&b->addresses[i], right)) != 0)
-			return false;
-	}
-	return true;
-}
-
-/* Plans what is to become of one listener. Returns 0, or an exit status when it cannot be. */
-static int plan_step(struct server *server, struct generation *generation,
-		     const struct listener_config *config, struct list *steps)
-{
-	struct inherited none = {0};
-	struct step *step = calloc(1, sizeof(*step));
-
-	if (!step)
-		return EX_OSERR;
-	list_init(&step->opened);
-	list_append(steps, &step->link);
-	step->config = config;
-	step->listener = find_listener(server, config->name);
-	if (!step->listener) {
-		step->listener = listener_new(generation, config, server->crew.n + 1);
-		step->fresh = step->listener;
-		step->moved = true;
-	} else {
-		step->moved = !same_sockets(step->listener->config, config);
-	}
-	if (!step->listener)
-		return EX_OSERR;
-	return step->moved ? listener_open(step->listener, config, &none, &server->listeners,
-					   &step->opened)
-			   : 0;
-}
-
-/* Plans all steps. Returns 0 or an exit status; what is wrong has been logged. */
-static int plan(struct server *server, struct generation *generation, struct list *steps)
-{
-	const struct config *config = generation->config;
-	int status = 0;
-
-	if (config->workers != server->generation->config->workers) {
-		log_write(LOG_ERR, NULL, "workers: another number of them takes a restart");
-		return EX_CONFIG;
-	}
-	for (size_t i = 0; i < config->n_listeners; i++) {
-		int r = plan_step(server, generation, &config->listeners[i], steps);
-
-		if (r != 0)
-			status = r;
-	}
-	return status;
-}
-
-/* Makes a step true. Cannot fail but for want of memory, which costs that socket alone. */
-static void take_step(struct server *server, struct generation *generation, struct step *step)
-{
-	struct listener *listener = step->listener;
-	struct listening *listening;
-
-	if (step->fresh) {
-		list_append(&server->listeners, &listener->link);
-		step->fresh = false;
-	} else {
-		listener_configure(listener, generation, step->config);
-	}
-	if (!step->moved)
-		return;
-	LIST_FOR_EACH (listening, &listener->sockets, struct listening, link)
-		if (!listening->wanted)
-			dismiss(server, listening);
-	LIST_FOR_EACH (listening, &step->opened, struct listening, link) {
-		list_remove(&listening->link);
-		list_append(&listener->sockets, &listening->link);
-	}
-	if (serve_sockets(server, &listener->sockets) < 0)
-		log_write(LOG_ERR, &(struct log_about){.listener = listener->name},
-			  "out of memory, not all of its addresses are served");
-}
-
-/* Makes the new configuration the one that is served. */
-static void apply(struct server *server, struct generation *generation, struct list *steps)
-{
-	struct listener *listener;
-	struct step *step;
-
-	LIST_FOR_EACH (listener, &server->listeners, struct listener, link)
-		if (!config_find(generation->config, listener->name)) {
-			listener->gone = true;
-			dismiss_all(server, &listener->sockets);
-		}
-	LIST_FOR_EACH (step, steps, struct step, link)
-		take_step(server, generation, step);
-	server->outgoing = server->generation;
-	server->generation = generation;
-	server->door.config = generation->config;
-	server->updates_due = server->crew.n;
-	crew_order(&server->crew, LETTER_UPDATE);
-	door_measure(&server->door);
-}
 
 static void log_problems(const struct config_problems *problems)
 {
@@ -375,37 +95,63 @@ static void log_problems(const struct config_problems *problems)
 	}
 }
 
+/* Makes what was planned what is served. */
+static void switch_to(struct server *server, struct plan *plan)
+{
+	listeners_apply(&server->listeners, plan);
+	server->outgoing = server->generation;
+	server->generation = plan->generation;
+	server->door.config = plan->generation->config;
+	server->updates_due = server->crew.n;
+	crew_order(&server->crew, LETTER_UPDATE);
+	door_measure(&server->door);
+}
+
+/* Takes config over. Returns 0, or not 0 when nothing is changed, and why has been logged. */
+static int change_to(struct server *server, struct config *config)
+{
+	struct generation *generation;
+	struct plan plan;
+	int r;
+
+	if (config->workers != server->generation->config->workers) {
+		log_write(LOG_ERR, NULL,
+			  "workers: another number of them takes 'systemctl restart retortd'");
+		config_free(config);
+		return -EINVAL;
+	}
+	generation = generation_new(config);
+	if (!generation)
+		return -ENOMEM;
+	r = listeners_plan(&server->listeners, generation, &plan);
+	if (r == 0)
+		switch_to(server, &plan);
+	plan_done(&plan);
+	if (r != 0)
+		(void)generation_unref(generation);
+	return r;
+}
+
 static void reload(struct server *server)
 {
 	struct config_problems problems = {0};
-	struct generation *generation = NULL;
-	struct config *config = NULL;
-	struct list steps;
+	struct config *config;
 	int r;
 
 	if (server->outgoing) {
-		server->reload_due = true;
+		server->reload_due = true; /* when the last one has come through everywhere */
 		return;
 	}
-	list_init(&steps);
 	(void)sd_notify(false, "RELOADING=1");
 	r = server->source->load(server->source->from, &config, &problems);
 	log_problems(&problems);
 	config_problems_done(&problems);
-	if (r == 0) {
-		generation = generation_new(config);
-		r = generation ? plan(server, generation, &steps) : EX_OSERR;
-	}
-	if (r == 0) {
-		apply(server, generation, &steps);
-		log_write(LOG_NOTICE, NULL, "configuration reloaded: %zu listeners",
-			  config->n_listeners);
-	} else {
-		log_write(LOG_ERR, NULL, "configuration not reloaded, nothing is changed");
-	}
-	steps_free(&steps);
-	if (r != 0)
-		(void)generation_unref(generation);
+	if (r == 0)
+		r = change_to(server, config);
+	if (r == 0)
+		log_write(LOG_NOTICE, NULL, "configuration reloaded");
+	else
+		log_write(LOG_ERR, NULL, "configuration not reloaded: nothing is changed");
 	(void)sd_notify(false, "READY=1");
 }
 
@@ -425,39 +171,15 @@ static void updated(struct server *server)
  * Letters from workers
  */
 
-/* Frees listeners that are gone and that nobody refers to any more. */
-static void bury(struct listener *listener)
-{
-	if (listener->gone && listener->connections == 0 && list_empty(&listener->sockets))
-		listener_free(listener);
-}
-
-static void socket_gone(struct server *server, struct datagram *datagram)
-{
-	struct listening *listening = datagram->listening;
-	struct listener *listener = listening->listener;
-
-	crew_gave_back(&server->crew, listening->worker);
-	listening_free(listening);
-	bury(listener);
-}
-
-static void peer_gone(struct server *server, struct peer *peer)
-{
-	struct listener *listener = peer->listener;
-
-	door_gone(&server->door, peer);
-	bury(listener);
-}
-
 static void read_letter(struct server *server, struct letter *letter)
 {
 	switch ((enum letter_kind)letter->kind) {
 	case LETTER_PEER_GONE:
-		peer_gone(server, CONTAINER_OF(letter, struct peer, letter));
+		listeners_peer_gone(&server->listeners, CONTAINER_OF(letter, struct peer, letter));
 		break;
 	case LETTER_DATAGRAM_GONE:
-		socket_gone(server, CONTAINER_OF(letter, struct datagram, letter));
+		listeners_datagram_gone(&server->listeners,
+					CONTAINER_OF(letter, struct datagram, letter));
 		break;
 	case LETTER_UPDATED:
 		updated(server);
@@ -507,7 +229,6 @@ static int asked_to_stop(sd_event_source *source, const struct signalfd_siginfo 
 			 void *userdata)
 {
 	struct server *server = userdata;
-	struct listener *listener;
 
 	(void)source;
 	log_write(LOG_NOTICE, NULL, "%s by signal %s",
@@ -521,8 +242,7 @@ static int asked_to_stop(sd_event_source *source, const struct signalfd_siginfo 
 	(void)sd_notifyf(false, "STOPPING=1\nSTATUS=Stopping, %" PRIu64 " clients",
 			 server->door.clients);
 	door_close(&server->door);
-	LIST_FOR_EACH (listener, &server->listeners, struct listener, link)
-		dismiss_all(server, &listener->sockets);
+	listeners_close(&server->listeners);
 	crew_order(&server->crew, LETTER_DRAIN);
 	if (server->door.connections == 0)
 		(void)sd_event_exit(server->event, 0);
@@ -614,12 +334,12 @@ static int serve_until_stopped(struct server *server)
 		log_write(LOG_ERR, NULL, "cannot take over inherited sockets: %s", strerror(-r));
 		return EX_OSERR;
 	}
-	status = open_listeners(server, &inherited);
+	status = listeners_open(&server->listeners, server->generation, &inherited);
 	inherited_done(&inherited);
 	if (status != 0)
 		return status;
 	door_measure(&server->door);
-	r = serve_listeners(server);
+	r = listeners_serve(&server->listeners);
 	if (r < 0) {
 		log_write(LOG_ERR, NULL, "cannot serve: %s", strerror(-r));
 		return EX_OSERR;
@@ -636,16 +356,13 @@ static int serve_until_stopped(struct server *server)
 
 static void server_done(struct server *server)
 {
-	struct listener *listener;
-
 	server->stopping = true;
 	crew_order(&server->crew, LETTER_QUIT);
 	crew_join(&server->crew);
 	if (server->mailbox.fd >= 0)
 		read_mail(server); /* what the workers gave back */
 	door_close(&server->door);
-	LIST_FOR_EACH (listener, &server->listeners, struct listener, link)
-		listener_free(listener);
+	listeners_done(&server->listeners);
 	(void)generation_unref(server->outgoing);
 	(void)generation_unref(server->generation);
 	mailbox_done(&server->mailbox);
@@ -657,7 +374,7 @@ int server_run(struct config *config, const struct config_source *source)
 	struct server server = {.source = source, .mailbox.fd = -1};
 	int status, r;
 
-	list_init(&server.listeners);
+	list_init(&server.listeners.all);
 	block_signals();
 	server.generation = generation_new(config);
 	r = server.generation ? prepare(&server) : -ENOMEM;
@@ -668,9 +385,11 @@ int server_run(struct config *config, const struct config_source *source)
 		server.door = (struct door){
 			.event = server.event,
 			.crew = &server.crew,
-			.listeners = &server.listeners,
+			.listeners = &server.listeners.all,
 			.config = server.generation->config,
 		};
+		server.listeners.crew = &server.crew;
+		server.listeners.door = &server.door;
 		status = serve_until_stopped(&server);
 	}
 	server_done(&server);

@@ -56,12 +56,12 @@ static void update(struct worker *worker)
 	struct datagram *datagram;
 	struct peer *peer;
 
-	LIST_FOR_EACH (peer, &worker->peers.all, struct peer, link)
+	LIST_FOR_EACH(peer, &worker->peers.all, struct peer, link)
 		if (peer->listener->gone)
 			peer_end(peer, "this listener is gone");
 		else
 			peer_set_settings(peer, &peer->listener->config->settings);
-	LIST_FOR_EACH (datagram, &worker->datagrams.all, struct datagram, link)
+	LIST_FOR_EACH(datagram, &worker->datagrams.all, struct datagram, link)
 		datagram->session.settings = &datagram->listening->listener->config->settings;
 	post_back(worker, &worker->update, LETTER_UPDATED);
 }
@@ -70,7 +70,7 @@ static void drain(struct worker *worker)
 {
 	struct peer *peer;
 
-	LIST_FOR_EACH (peer, &worker->peers.all, struct peer, link)
+	LIST_FOR_EACH(peer, &worker->peers.all, struct peer, link)
 		peer_end(peer, "shutting down");
 }
 
@@ -79,9 +79,9 @@ static void quit(struct worker *worker)
 	struct datagram *datagram;
 	struct peer *peer;
 
-	LIST_FOR_EACH (peer, &worker->peers.all, struct peer, link)
+	LIST_FOR_EACH(peer, &worker->peers.all, struct peer, link)
 		peer_doom(peer, "stopped at once");
-	LIST_FOR_EACH (datagram, &worker->datagrams.all, struct datagram, link)
+	LIST_FOR_EACH(datagram, &worker->datagrams.all, struct datagram, link)
 		stop_datagram(worker, datagram);
 	worker->quits = true;
 }
@@ -148,7 +148,7 @@ static void reap(struct worker *worker)
 {
 	struct peer *peer;
 
-	LIST_FOR_EACH (peer, &worker->peers.doomed, struct peer, link) {
+	LIST_FOR_EACH(peer, &worker->peers.doomed, struct peer, link) {
 		if (log_verbose())
 			log_closed(peer);
 		counters_add(peer->session.counters, COUNTER_CLOSED, 1);

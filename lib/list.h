@@ -47,7 +47,7 @@ static inline void list_remove(struct list *link)
 }
 
 /* Walks the elements of type that are linked through member; element may be removed meanwhile. */
-#define LIST_FOR_EACH(element, head, type, member)                                                 \
-	for (struct list *link_ = (head)->next, *next_ = link_->next;                              \
-	     link_ != (head) && ((element) = CONTAINER_OF(link_, type, member));                   \
+#define LIST_FOR_EACH(element, head, type, member)                               \
+	for (struct list *link_ = (head)->next, *next_ = link_->next;            \
+	     link_ != (head) && ((element) = CONTAINER_OF(link_, type, member)); \
 	     link_ = next_, next_ = link_->next)

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "listeners.h"
+
+#include <netinet/in.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "log.h"
+#include "util.h"
+
+static uint16_t port_of(const struct endpoint *endpoint)
+{
+	return ntohs(endpoint->socket.ss_family == AF_INET
+			     ? ((const struct sockaddr_in *)&endpoint->socket)->sin_port
+			     : ((const struct sockaddr_in6 *)&endpoint->socket)->sin6_port);
+}
+
+/*
+ * Sockets
+ */
+
+/* Has a worker serve a datagram socket. Returns 0 or -ENOMEM. */
+static int serve_datagrams(struct listeners *listeners, struct listening *listening)
+{
+	struct listener *listener = listening->listener;
+	struct datagram *datagram = calloc(1, sizeof(*datagram));
+
+	if (!datagram)
+		return -ENOMEM;
+	listening->datagram = datagram;
+	listening->worker = crew_choose(listeners->crew);
+	datagram->listening = listening;
+	datagram->ports = &listeners->ports;
+	datagram->fd = listening->fd;
+	datagram->session = (struct session){
+		.settings = &listener->config->settings,
+		.counters = &listener->counters[listening->worker],
+	};
+	ports_set_served(&listeners->ports, port_of(&listening->endpoint), true);
+	crew_post(listeners->crew, listening->worker, &datagram->letter, LETTER_DATAGRAM);
+	return 0;
+}
+
+/* Starts to serve a socket that is open. Returns 0 or a negative errno. */
+static int serve(struct listeners *listeners, struct listening *listening)
+{
+	char text[ADDRESS_TEXT_MAX];
+	int r;
+
+	if (listening->endpoint.transport == TRANSPORT_UDP)
+		r = serve_datagrams(listeners, listening);
+	else
+		r = door_watch(listeners->door, listening);
+	if (r == 0)
+		log_write(LOG_INFO, &(struct log_about){.listener = listening->listener->name},
+			  "listening on %s%s", endpoint_format(&listening->endpoint, text),
+			  listening->inherited ? " (opened by the service manager)" : "");
+	return r;
+}
+
+/* Stops serving a socket and closes it, at once or when its worker has given it back. */
+static void dismiss(struct listeners *listeners, struct listening *listening)
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	log_write(LOG_INFO, &(struct log_about){.listener = listening->listener->name},
+		  "not listening any more on %s", endpoint_format(&listening->endpoint, text));
+	if (!listening->datagram) {
+		listening_free(listening);
+		return;
+	}
+	ports_set_served(&listeners->ports, port_of(&listening->endpoint), false);
+	crew_post(listeners->crew, listening->worker, &listening->datagram->letter,
+		  LETTER_DATAGRAM_STOP);
+}
+
+/* Frees a listener that is gone and that nothing refers to any more. */
+static void forget(struct listener *listener)
+{
+	if (listener->gone && listener->connections == 0 && list_empty(&listener->sockets))
+		listener_free(listener);
+}
+
+static void dismiss_all(struct listeners *listeners, struct list *sockets)
+{
+	struct listening *listening;
+
+	LIST_FOR_EACH(listening, sockets, struct listening, link)
+		dismiss(listeners, listening);
+}
+
+int listeners_open(struct listeners *listeners, struct generation *generation,
+		   struct inherited *inherited)
+{
+	struct config *config = generation->config;
+	int status = 0;
+
+	for (size_t i = 0; i < config->n_listeners; i++) {
+		struct listener *listener =
+			listener_new(generation, &config->listeners[i], listeners->crew->n + 1);
+		int r;
+
+		if (!listener)
+			return EX_OSERR;
+		list_append(&listeners->all, &listener->link);
+		/* One that fails is no reason not to look at the others. */
+		r = listener_open(listener, listener->config, inherited, &listeners->all,
+				  &listener->sockets);
+		if (r != 0 && status == 0)
+			status = r;
+	}
+	return status;
+}
+
+/* Starts to serve what was opened and is not served yet. Returns 0 or a negative errno. */
+static int serve_sockets(struct listeners *listeners, struct list *sockets)
+{
+	struct listening *listening;
+	int r;
+
+	LIST_FOR_EACH(listening, sockets, struct listening, link) {
+		r = listening->source || listening->datagram ? 0 : serve(listeners, listening);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int listeners_serve(struct listeners *listeners)
+{
+	struct listener *listener;
+	int r;
+
+	LIST_FOR_EACH(listener, &listeners->all, struct listener, link) {
+		r = serve_sockets(listeners, &listener->sockets);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/*
+ * Reloading: everything is opened before anything is changed
+ */
+
+/* What a reload does with one listener. */
+struct step {
+	struct list link;
+	struct listener *listener;	      /* owned while fresh */
+	const struct listener_config *config; /* of the new configuration */
+	bool fresh;			      /* the listener is new */
+	bool moved;			      /* its addresses have changed */
+	struct list opened;		      /* sockets that it gets; owned */
+};
+
+static void step_free(struct step *step)
+{
+	struct listening *listening;
+
+	LIST_FOR_EACH(listening, &step->opened, struct listening, link)
+		listening_free(listening);
+	if (step->fresh)
+		listener_free(step->listener);
+	list_remove(&step->link);
+	free(step);
+}
+
+void plan_done(struct plan *plan)
+{
+	struct step *step;
+
+	LIST_FOR_EACH(step, &plan->steps, struct step, link)
+		step_free(step);
+}
+
+static struct listener *find_listener(struct listeners *listeners, const char *name)
+{
+	struct listener *listener;
+
+	LIST_FOR_EACH(listener, &listeners->all, struct listener, link)
+		if (!listener->gone && strcmp(listener->name, name) == 0)
+			return listener;
+	return NULL;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* Whether two configurations of a listener ask for the same sockets. */
+static bool same_sockets(const struct listener_config *a, const struct listener_config *b)
+{
+	if (a->n_addresses != b->n_addresses || a->mode != b->mode ||
+	    !same_text(a->user, b->user) || !same_text(a->group, b->group))
+		return false;
+	for (size_t i = 0; i < a->n_addresses; i++) {
+		char left[ADDRESS_TEXT_MAX], right[ADDRESS_TEXT_MAX];
+
+		if (strcmp(address_format(&a->addresses[i], left),
+			   address_format(&b->addresses[i], right)) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* Plans what is to become of one listener. Returns 0, or an exit status when it cannot be. */
+static int plan_step(struct listeners *listeners, struct generation *generation,
+		     const struct listener_config *config, struct list *steps)
+{
+	struct inherited none = {0};
+	struct step *step = calloc(1, sizeof(*step));
+
+	if (!step)
+		return EX_OSERR;
+	list_init(&step->opened);
+	list_append(steps, &step->link);
+	step->config = config;
+	step->listener = find_listener(listeners, config->name);
+	if (!step->listener) {
+		step->listener = listener_new(generation, config, listeners->crew->n + 1);
+		step->fresh = step->listener;
+		step->moved = true;
+	} else {
+		step->moved = !same_sockets(step->listener->config, config);
+	}
+	if (!step->listener)
+		return EX_OSERR;
+	return step->moved ? listener_open(step->listener, config, &none, &listeners->all,
+					   &step->opened)
+			   : 0;
+}
+
+int listeners_plan(struct listeners *listeners, struct generation *generation,
+		   struct plan *ret_plan)
+{
+	const struct config *config = generation->config;
+	int status = 0;
+
+	ret_plan->generation = generation;
+	list_init(&ret_plan->steps);
+	for (size_t i = 0; i < config->n_listeners; i++) {
+		int r = plan_step(listeners, generation, &config->listeners[i], &ret_plan->steps);
+
+		if (r != 0)
+			status = r;
+	}
+	return status;
+}
+
+/* Makes a step true. Cannot fail but for want of memory, which costs that socket alone. */
+static void take_step(struct listeners *listeners, struct generation *generation, struct step *step)
+{
+	struct listener *listener = step->listener;
+	struct listening *listening;
+
+	if (step->fresh) {
+		list_append(&listeners->all, &listener->link);
+		step->fresh = false;
+	} else {
+		listener_configure(listener, generation, step->config);
+	}
+	if (!step->moved)
+		return;
+	LIST_FOR_EACH(listening, &listener->sockets, struct listening, link)
+		if (!listening->wanted)
+			dismiss(listeners, listening);
+	LIST_FOR_EACH(listening, &step->opened, struct listening, link) {
+		list_remove(&listening->link);
+		list_append(&listener->sockets, &listening->link);
+	}
+	if (serve_sockets(listeners, &listener->sockets) < 0)
+		log_write(LOG_ERR, &(struct log_about){.listener = listener->name},
+			  "out of memory, not all of its addresses are served");
+}
+
+void listeners_apply(struct listeners *listeners, struct plan *plan)
+{
+	struct listener *listener;
+	struct step *step;
+
+	LIST_FOR_EACH(listener, &listeners->all, struct listener, link)
+		if (!config_find(plan->generation->config, listener->name)) {
+			listener->gone = true;
+			dismiss_all(listeners, &listener->sockets);
+			forget(listener);
+		}
+	LIST_FOR_EACH(step, &plan->steps, struct step, link)
+		take_step(listeners, plan->generation, step);
+}
+
+/*
+ * The end
+ */
+
+void listeners_close(struct listeners *listeners)
+{
+	struct listener *listener;
+
+	LIST_FOR_EACH(listener, &listeners->all, struct listener, link)
+		dismiss_all(listeners, &listener->sockets);
+}
+
+void listeners_peer_gone(struct listeners *listeners, struct peer *peer)
+{
+	struct listener *listener = peer->listener;
+
+	door_gone(listeners->door, peer);
+	forget(listener);
+}
+
+void listeners_datagram_gone(struct listeners *listeners, struct datagram *datagram)
+{
+	struct listening *listening = datagram->listening;
+	struct listener *listener = listening->listener;
+
+	crew_gave_back(listeners->crew, listening->worker);
+	listening_free(listening);
+	forget(listener);
+}
+
+void listeners_done(struct listeners *listeners)
+{
+	struct listener *listener;
+
+	LIST_FOR_EACH(listener, &listeners->all, struct listener, link)
+		listener_free(listener);
+}

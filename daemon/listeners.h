@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * All listeners of the daemon: opened, served, changed by a reload, and closed. For the main
+ * thread.
+ */
+
+#include "crew.h"
+#include "door.h"
+#include "listener.h"
+#include "ports.h"
+
+struct listeners {
+	struct list all;    /* of struct listener, also those that are gone but not yet forgotten */
+	struct crew *crew;  /* borrowed */
+	struct door *door;  /* borrowed */
+	struct ports ports; /* on which datagrams are answered */
+};
+
+/* All that a reload is going to change; everything that can fail has been done. */
+struct plan {
+	struct generation *generation; /* borrowed */
+	struct list steps;	       /* owned */
+};
+
+/*
+ * Opens every listener of the first configuration. Returns 0 or an exit status of sysexits.h; all
+ * that is wrong has been logged. Nothing is served yet.
+ */
+int listeners_open(struct listeners *listeners, struct generation *generation,
+		   struct inherited *inherited);
+
+/* Starts to serve what is open. Returns 0 or a negative errno. */
+int listeners_serve(struct listeners *listeners);
+
+/*
+ * Opens what generation asks for beyond what is open, and changes nothing. Returns 0, or an exit
+ * status of sysexits.h after everything that is wrong has been logged. plan_done() is due in both
+ * cases.
+ */
+int listeners_plan(struct listeners *listeners, struct generation *generation,
+		   struct plan *ret_plan);
+
+/*
+ * Does what was planned: afterwards generation is what is served to new clients, and what it does
+ * not name is gone. The workers have still to be told.
+ */
+void listeners_apply(struct listeners *listeners, struct plan *plan);
+
+/* Frees a plan, and closes what it opened unless it was applied. */
+void plan_done(struct plan *plan);
+
+/* Stops listening everywhere. */
+void listeners_close(struct listeners *listeners);
+
+/* Takes back what a worker has given back. */
+void listeners_peer_gone(struct listeners *listeners, struct peer *peer);
+void listeners_datagram_gone(struct listeners *listeners, struct datagram *datagram);
+
+/* Frees all of them. No worker runs any more. */
+void listeners_done(struct listeners *listeners);
