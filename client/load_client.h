@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Inside the load generator: one client of it, and what a client needs of the whole. load.c owns
- * the clients, the clock and the loop; load_stream.c and load_datagram.c are a client's turn.
+ * Inside the load generator: one client of it, and what a client needs of the whole. load_run.c
+ * owns the clients, the clock and the loop; load_stream.c and load_datagram.c are a client's turn.
  */
 
 #include "clock.h"
@@ -62,6 +62,9 @@ static inline void load_count(struct load *load, uint64_t now, uint64_t sent_at,
 	}
 	load->last_answer = now;
 }
+
+/* Has epoll watch the client's connection for events; operation is epoll_ctl()'s. */
+int load_watch(struct load *load, struct load_client *client, int operation, uint32_t events);
 
 /* Has epoll wake this client for room to send as well, or no longer. Returns 0 or -errno. */
 int load_want_writable(struct load *load, struct load_client *client, bool wanted);

@@ -47,6 +47,7 @@ static int send_missing(struct load *load, struct load_client *client, uint64_t 
 		return load_failed(load, -errno);
 	sent = MAX(sent, 0);
 	for (unsigned i = (unsigned)sent; i < n; i++)
+		/* cppcheck-suppress uninitvar ; the loop above fills all n of them */
 		client->sent_at[numbers[i]] = 0;
 	client->in_flight += (uint32_t)sent;
 	load->in_flight += (uint64_t)sent;

@@ -7,19 +7,24 @@
  * before C23, and a generated C file would be one more step of the build.
  */
 
+#include <stdint.h>
+
 __asm__(".pushsection .rodata\n"
-	"config_builtin_begin:\n"
+	"config_builtin:\n"
 	".incbin \"conf/retortd.conf\"\n"
 	"config_builtin_end:\n"
-	".byte 0\n"
+	".balign 8\n"
+	"config_builtin_len:\n"
+	".quad config_builtin_end - config_builtin\n"
 	".popsection\n"
-	".global config_builtin_begin, config_builtin_end\n"
-	".hidden config_builtin_begin, config_builtin_end\n");
+	".global config_builtin, config_builtin_len\n"
+	".hidden config_builtin, config_builtin_len\n");
 
-extern const char config_builtin_begin[], config_builtin_end[];
+extern const char config_builtin[];
+extern const uint64_t config_builtin_len;
 
 const char *config_builtin_text(size_t *ret_len)
 {
-	*ret_len = (size_t)(config_builtin_end - config_builtin_begin);
-	return config_builtin_begin;
+	*ret_len = config_builtin_len;
+	return config_builtin;
 }

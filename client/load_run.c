@@ -18,15 +18,6 @@ enum {
 	TICK_MS = 50,	      /* how often datagrams are looked at for being overdue */
 };
 
-int load_failed(const struct load *load, int error)
-{
-	if (error == -ECONNRESET || error == -EPIPE) {
-		complain("%s: a connection was lost", load->setup->target->name);
-		return STATUS_NO_CONNECTION;
-	}
-	return target_failed(load->setup->target, error);
-}
-
 static int timed_out(const struct load *load, const char *what)
 {
 	complain("%s: %s within %.10g seconds", load->setup->target->name, what,
@@ -37,22 +28,6 @@ static int timed_out(const struct load *load, const char *what)
 static bool is_datagram(const struct load *load)
 {
 	return load->setup->workload.datagrams;
-}
-
-static int watch(struct load *load, struct load_client *client, int operation, uint32_t events)
-{
-	struct epoll_event event = {.events = events, .data.ptr = client};
-
-	return epoll_ctl(load->epoll, operation, client->fd, &event) < 0 ? -errno : 0;
-}
-
-int load_want_writable(struct load *load, struct load_client *client, bool wanted)
-{
-	int r = watch(load, client, EPOLL_CTL_MOD, EPOLLIN | (wanted ? EPOLLOUT : 0));
-
-	if (r == 0)
-		client->writable_wanted = wanted;
-	return r;
 }
 
 /* ---- Connecting ---- */
@@ -126,7 +101,7 @@ static int connect_begin(struct load *load, struct load_client *client, const st
 		under_way = true;
 	}
 	client->fd = STEAL_FD(fd);
-	r = watch(load, client, EPOLL_CTL_ADD, under_way ? EPOLLOUT : EPOLLIN);
+	r = load_watch(load, client, EPOLL_CTL_ADD, under_way ? EPOLLOUT : EPOLLIN);
 	return r < 0 ? r : under_way;
 }
 
@@ -147,7 +122,7 @@ static int connect_finish(struct load *load, int wait_ms)
 			return -ECONNRESET; /* one that was connected already */
 		if (getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
 			return -errno;
-		r = error ? -error : watch(load, client, EPOLL_CTL_MOD, EPOLLIN);
+		r = error ? -error : load_watch(load, client, EPOLL_CTL_MOD, EPOLLIN);
 		if (r < 0)
 			return r;
 	}
