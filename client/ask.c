@@ -112,6 +112,8 @@ static int take_answers(struct ask *ask)
 			ask->line_held = true;
 			return STATUS_GO_ON;
 		case LINK_MESSAGE:
+			if (is_datagram(ask) && ask->answered == ask->sent)
+				break; /* it came twice */
 			ask->answered++;
 			r = output_message(&ask->output, &message);
 			if (r < 0)

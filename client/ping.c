@@ -358,7 +358,7 @@ static int summary(const struct ping *ping)
 	uint64_t sent = ping->sent;
 	double loss;
 
-	for (uint64_t number = ping->oldest; number <= ping->sent; number++)
+	for (uint64_t number = ping->oldest; number <= ping->sent && ping->interrupted; number++)
 		sent -= pending_of(ping, number)->state == PENDING_DUE;
 	loss = sent > 0 ? 100 * (double)(sent - ping->received) / (double)sent : 0;
 
