@@ -92,20 +92,19 @@ static size_t distance(const char *a, const char *b)
 	return row[n];
 }
 
-/* Returns the one of names that is so near to name that it was probably meant, or NULL. */
-static const char *nearest(const char *name, const char *const *names, size_t n)
+/* Returns the index of that of names which is so near to name that it was probably meant, or n. */
+static size_t nearest(const char *name, const char *const *names, size_t n)
 {
-	const char *best = NULL;
-	size_t len = strlen(name), least = MAX((len + 1) / 3, (size_t)1) + 1;
+	size_t best = n, len = strlen(name), least = MAX((len + 1) / 3, (size_t)1) + 1;
 
 	if (len > CONFIG_NAME_MAX)
-		return NULL;
+		return n;
 	for (size_t i = 0; i < n; i++) {
 		size_t d = distance(name, names[i]);
 
 		if (d < least) {
 			least = d;
-			best = names[i];
+			best = i;
 		}
 	}
 	return best;
@@ -114,14 +113,14 @@ static const char *nearest(const char *name, const char *const *names, size_t n)
 int config_problem_name(struct config_problems *problems, struct place place, const char *subject,
 			const char *name, const char *const *names, size_t n)
 {
-	const char *best = nearest(name, names, n);
+	size_t best = nearest(name, names, n);
 	CLEANUP(buffer_done) struct buffer all = {0};
 	int r = 0;
 
-	if (best)
+	if (best < n)
 		return config_problem(problems, place,
 				      "%s \"%.64s\" is unknown; did you mean \"%s\"?", subject,
-				      name, best);
+				      name, names[best]);
 	if (n == 1)
 		return config_problem(problems, place,
 				      "%s \"%.64s\" is unknown; this version serves only \"%s\"",
@@ -131,8 +130,10 @@ int config_problem_name(struct config_problems *problems, struct place place, co
 		if (r == 0)
 			r = buffer_append(&all, names[i], strlen(names[i]));
 	}
+	if (r == 0)
+		r = buffer_append(&all, "", 1);
 	if (r < 0)
 		return r;
-	return config_problem(problems, place, "%s \"%.64s\" is unknown; known are %.*s", subject,
-			      name, (int)all.len, (const char *)all.data);
+	return config_problem(problems, place, "%s \"%.64s\" is unknown; known are %s", subject,
+			      name, (const char *)all.data);
 }

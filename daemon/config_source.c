@@ -10,13 +10,13 @@
  */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "config_file.h"
 #include "config_scan.h"
 #include "util.h"
 
@@ -31,15 +31,25 @@ struct source_level {
 	char bracket; /* that opened it; '{' for the file itself, which is a group as well */
 };
 
-/* A file that is being read, and those that are because it includes. */
+/* A file that is being read. */
 struct opened {
-	const struct opened *outer; /* that includes this one; NULL: none does */
-	struct stat stat;	    /* of a file; zero for text from memory */
 	const char *file;
-	unsigned depth;
+	struct stat stat;   /* zero for text from memory */
+	struct buffer text; /* empty for text from memory */
+	struct scanner scanner;
 };
 
-static int add_text(struct source *, const struct opened *, struct bytes, struct config_problems *);
+/* The files that are being read, each but the first included by the one before. */
+struct stack {
+	struct opened files[SOURCE_DEPTH_MAX + 1];
+	unsigned n;
+};
+
+static void stack_done(struct stack *stack)
+{
+	while (stack->n > 0)
+		buffer_done(&stack->files[--stack->n].text);
+}
 
 void source_done(struct source *source)
 {
@@ -235,45 +245,54 @@ static void remember(struct source *source, const struct token *token)
 	}
 }
 
-/* Reads a file whole, up to one byte more than a source may have. */
-static int read_whole(int fd, struct buffer *buffer)
+/* Returns the line, from 1, where position lies. */
+static unsigned line_of(const char *text, const char *position)
 {
-	for (;;) {
-		ssize_t n;
-		int r = buffer_reserve(buffer, 4096);
+	unsigned line = 1;
 
-		if (r < 0)
-			return r;
-		n = read(fd, buffer->data + buffer->len, buffer->size - buffer->len);
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0)
-			buffer->len += (size_t)n;
-		if (n == 0 || buffer->len > SOURCE_SIZE_MAX)
-			return 0;
-	}
+	for (; text < position; text++)
+		line += *text == '\n';
+	return line;
 }
 
-/* Opens and reads a file. What is included must be a regular file: nothing there may block. */
-static int load(struct opened *opened, struct buffer *ret_buffer)
+/* Goes on with text, of opened, for which there is room. The stack takes opened over. */
+static int push(struct source *source, struct stack *stack, const struct opened *opened,
+		struct bytes text, struct config_problems *problems)
 {
-	CLEANUP(buffer_done) struct buffer buffer = {0};
-	CLEANUP(closep) int fd = -1;
-	int r;
+	const char *begin = text.len > 0 ? (const char *)text.data : "";
+	const char *nul = memchr(begin, '\0', text.len);
+	struct opened *top = &stack->files[stack->n++];
 
-	fd = open(opened->file, O_RDONLY | O_CLOEXEC | O_NOCTTY | (opened->outer ? O_NONBLOCK : 0));
-	if (fd < 0 || fstat(fd, &opened->stat) < 0)
-		return -errno;
-	if (S_ISDIR(opened->stat.st_mode))
-		return -EISDIR;
-	if (opened->outer && !S_ISREG(opened->stat.st_mode))
-		return -EINVAL;
-	r = read_whole(fd, &buffer);
-	if (r < 0)
+	*top = *opened;
+	top->scanner = (struct scanner)SCANNER_INIT(begin, text.len);
+	source->n_files++;
+	if (nul) {
+		source->broken = true;
+		return config_problem(problems, (struct place){top->file, line_of(begin, nul)},
+				      "it is no text: here is a byte that is 0");
+	}
+	if (text.len + source->text.len > SOURCE_SIZE_MAX) {
+		source->broken = true;
+		return config_problem(problems, (struct place){.file = top->file},
+				      "it is too long; a configuration has at most 4 MiB");
+	}
+	return begin_part(source, top->file, 1);
+}
+
+/* Goes on with what is behind the @include, if there was one. */
+static int pop(struct source *source, struct stack *stack)
+{
+	const struct opened *outer;
+	int r = 0;
+
+	/* To libconfig, a comment without a line end behind it is garbage. */
+	if (source->text.len > 0 && source->text.data[source->text.len - 1] != '\n')
+		r = append(source, "\n", 1);
+	buffer_done(&stack->files[--stack->n].text);
+	if (r < 0 || stack->n == 0)
 		return r;
-	*ret_buffer = buffer;
-	buffer = (struct buffer){0};
-	return 0;
+	outer = &stack->files[stack->n - 1];
+	return begin_part(source, outer->file, outer->scanner.line);
 }
 
 /* Returns the name of the file that text includes: relative to the including file. */
@@ -294,61 +313,71 @@ static char *included_name(const struct opened *opened, const struct token *toke
 }
 
 /* Says why a file that can be read may not be included here; NULL: it may. */
-static const char *include_problem(const struct source *source, const struct opened *opened)
+static const char *include_problem(const struct source *source, const struct stack *stack,
+				   const struct opened *opened)
 {
-	for (const struct opened *outer = opened->outer; outer; outer = outer->outer)
-		if (outer->stat.st_ino == opened->stat.st_ino &&
-		    outer->stat.st_dev == opened->stat.st_dev)
+	for (unsigned i = 0; i < stack->n; i++)
+		if (stack->files[i].stat.st_ino == opened->stat.st_ino &&
+		    stack->files[i].stat.st_dev == opened->stat.st_dev)
 			return "it includes itself; remove this line";
-	if (opened->depth > SOURCE_DEPTH_MAX)
+	if (stack->n > SOURCE_DEPTH_MAX)
 		return "too many files include each other; write it into this file";
 	if (source->n_files >= SOURCE_FILES_MAX)
 		return "too many files are included; write it into this file";
 	return NULL;
 }
 
-static int include(struct source *source, const struct opened *outer, const struct token *token,
-		   struct config_problems *problems)
+static const char *load_problem(int error)
 {
-	struct opened opened = {.outer = outer, .depth = outer->depth + 1};
-	CLEANUP(buffer_done) struct buffer buffer = {0};
-	const char *problem;
-	int r;
-
-	opened.file = keep_name(source, included_name(outer, token));
-	if (!opened.file)
-		return -ENOMEM;
-	r = load(&opened, &buffer);
-	if (r == -ENOMEM)
-		return r;
-	problem = r == -EINVAL ? "it is no regular file; name one that is"
-		  : r == -ENOENT
-			  ? "there is no such file; a relative name starts at this file's directory"
-		  : r < 0 ? strerrordesc_np(-r)
-			  : include_problem(source, &opened);
-	if (problem)
-		return config_problem(problems, token_place(outer, token),
-				      "cannot include \"%s\": %s", opened.file, problem);
-	r = begin_part(source, opened.file, 1);
-	if (r == 0)
-		r = add_text(source, &opened, (struct bytes){buffer.data, buffer.len}, problems);
-	if (r == 0)
-		r = begin_part(source, outer->file, token->line);
-	return r;
+	switch (error) {
+	case -EINVAL:
+		return "it is no regular file; name one that is";
+	case -ENOENT:
+		return "there is no such file; a relative name starts at this file's directory";
+	default:
+		return strerrordesc_np(-error);
+	}
 }
 
-static int add_token(struct source *source, const struct opened *opened, const struct token *token,
+static int include(struct source *source, struct stack *stack, const struct token *token,
+		   struct config_problems *problems)
+{
+	const struct opened *outer = &stack->files[stack->n - 1];
+	struct opened opened = {0};
+	const char *file, *problem;
+	int r;
+
+	file = keep_name(source, included_name(outer, token));
+	if (!file)
+		return -ENOMEM;
+	opened.file = file;
+	r = config_file_read(file, true, SOURCE_SIZE_MAX, &opened.stat, &opened.text);
+	if (r == -ENOMEM)
+		return r;
+	problem = r < 0 ? load_problem(r) : include_problem(source, stack, &opened);
+	if (!problem)
+		return push(source, stack, &opened,
+			    (struct bytes){opened.text.data, opened.text.len}, problems);
+	buffer_done(&opened.text);
+	return config_problem(problems, token_place(outer, token), "cannot include \"%s\": %s",
+			      file, problem);
+}
+
+static int add_token(struct source *source, struct stack *stack, const struct token *token,
 		     struct config_problems *problems)
 {
+	const struct opened *opened = &stack->files[stack->n - 1];
 	int r = 0;
 
 	switch (token->type) {
+	case TOKEN_END:
+		return pop(source, stack);
 	case TOKEN_STRING:
 		return add_string(source, opened, token, problems);
 	case TOKEN_NUMBER:
 		return add_number(source, token);
 	case TOKEN_INCLUDE:
-		return include(source, opened, token, problems);
+		return include(source, stack, token, problems);
 	case TOKEN_OPEN_INCLUDE:
 		return config_problem(
 			problems, token_place(opened, token),
@@ -376,92 +405,67 @@ static int add_token(struct source *source, const struct opened *opened, const s
 	return r < 0 ? r : append(source, token->text, token->len);
 }
 
-/* Returns the line, from 1, where position lies. */
-static unsigned line_of(const char *text, const char *position)
-{
-	unsigned line = 1;
-
-	for (; text < position; text++)
-		line += *text == '\n';
-	return line;
-}
-
-/* Adds the text of one file, which goes on behind whatever is there. */
-static int add_text(struct source *source, const struct opened *opened, struct bytes text,
+/* Reads from a first file, which the stack takes over, to its end. */
+static int read_all(struct source *source, const struct opened *first, struct bytes text,
 		    struct config_problems *problems)
 {
-	struct scanner scanner = SCANNER_INIT((const char *)text.data, text.len);
-	const char *nul = text.len > 0 ? memchr(text.data, '\0', text.len) : NULL;
-	struct token token;
-	int r;
-
-	source->n_files++;
-	source->broken |= nul || text.len + source->text.len > SOURCE_SIZE_MAX;
-	if (nul)
-		return config_problem(
-			problems,
-			(struct place){opened->file, line_of((const char *)text.data, nul)},
-			"it is no text: here is a byte that is 0");
-	if (source->broken)
-		return config_problem(problems, (struct place){.file = opened->file},
-				      "it is too long; a configuration has at most 4 MiB");
-	while (!source->broken && (token = scanner_next(&scanner)).type != TOKEN_END) {
-		r = add_token(source, opened, &token, problems);
-		if (r < 0)
-			return r;
-		remember(source, &token);
-	}
-	/* To libconfig, a comment without a line end behind it is garbage. */
-	if (source->text.len == 0 || source->text.data[source->text.len - 1] == '\n')
-		return 0;
-	return append(source, "\n", 1);
-}
-
-static int read_opened(struct source *source, const struct opened *opened, struct bytes text,
-		       struct config_problems *problems)
-{
+	CLEANUP(stack_done) struct stack stack = {.n = 0};
 	struct source_level outermost = {.bracket = '{'};
 	int r;
 
-	r = buffer_append(&source->levels, &outermost, sizeof(outermost));
+	r = push(source, &stack, first, text, problems);
 	if (r == 0)
-		r = begin_part(source, opened->file, 1);
-	if (r == 0)
-		r = add_text(source, opened, text, problems);
-	if (r == 0)
-		r = buffer_append(&source->text, "", 1);
-	return r;
+		r = buffer_append(&source->levels, &outermost, sizeof(outermost));
+	while (r == 0 && stack.n > 0 && !source->broken) {
+		struct token token = scanner_next(&stack.files[stack.n - 1].scanner);
+
+		r = add_token(source, &stack, &token, problems);
+		if (token.type != TOKEN_END)
+			remember(source, &token);
+	}
+	return r < 0 ? r : buffer_append(&source->text, "", 1);
+}
+
+/* Says why the configuration itself cannot be read. */
+static int say_unreadable(const char *file, int error, struct config_problems *problems)
+{
+	struct place place = {.file = file};
+
+	switch (error) {
+	case -ENOENT:
+		return config_problem(
+			problems, place,
+			"there is no such file; create it, or name another one with --config");
+	case -EISDIR:
+		return config_problem(problems, place, "this is a directory; name a file in it");
+	case -EACCES:
+	case -EPERM:
+		return config_problem(
+			problems, place,
+			"reading it is not permitted; allow it to the user that runs retortd, or "
+			"name another file with --config");
+	default:
+		return config_problem(problems, place, "it cannot be read: %s",
+				      strerrordesc_np(-error));
+	}
 }
 
 int source_read_file(struct source *source, const char *file, struct config_problems *problems)
 {
-	struct opened opened = {.file = keep_name(source, strdup(file))};
-	CLEANUP(buffer_done) struct buffer buffer = {0};
-	struct place place = {.file = opened.file};
+	struct opened opened = {0};
 	int r, added;
 
-	if (!opened.file)
+	file = keep_name(source, strdup(file));
+	if (!file)
 		return -ENOMEM;
-	r = load(&opened, &buffer);
+	opened.file = file;
+	r = config_file_read(file, false, SOURCE_SIZE_MAX, &opened.stat, &opened.text);
 	if (r == 0)
-		return read_opened(source, &opened, (struct bytes){buffer.data, buffer.len},
-				   problems);
+		return read_all(source, &opened, (struct bytes){opened.text.data, opened.text.len},
+				problems);
 	if (r == -ENOMEM)
 		return r;
-	if (r == -ENOENT)
-		added = config_problem(
-			problems, place,
-			"there is no such file; create it, or name another one with --config");
-	else if (r == -EISDIR)
-		added = config_problem(problems, place, "this is a directory; name a file in it");
-	else if (r == -EACCES || r == -EPERM)
-		added = config_problem(
-			problems, place,
-			"reading it is not permitted; allow it to the user that runs "
-			"retortd, or name another file with --config");
-	else
-		added = config_problem(problems, place, "it cannot be read: %s",
-				       strerrordesc_np(-r));
+	added = say_unreadable(file, r, problems);
 	return added < 0 ? added : r;
 }
 
@@ -475,5 +479,6 @@ int source_read_text(struct source *source, const char *name, const char *text, 
 		if (!opened.file)
 			return -ENOMEM;
 	}
-	return read_opened(source, &opened, (struct bytes){(uint8_t *)text, len}, problems);
+	/* The scanner only reads, whatever the type of its window. */
+	return read_all(source, &opened, (struct bytes){(uint8_t *)text, len}, problems);
 }

@@ -40,6 +40,7 @@ static int say_syntax(const struct source *source, const config_t *tree,
  * libconfig notes the line of a string in a list only once it has seen what follows, which may be
  * on another line. Strings come in the tree in the order of the text, so each gets its own.
  */
+/* NOLINTNEXTLINE(misc-no-recursion): no deeper than SOURCE_LEVELS_MAX */
 static void correct_lines(config_setting_t *setting, const unsigned **lines, size_t *n_lines)
 {
 	if (setting->type == CONFIG_TYPE_STRING && *n_lines > 0) {

@@ -114,12 +114,19 @@ static const char *host_problem(const char *text, size_t len)
 	return NULL;
 }
 
+/* Returns the number that text, of digits only, says. */
+static unsigned long port_number(const char *text)
+{
+	return strtoul(text, NULL, 10);
+}
+
 /* Returns NULL when text is a port's number. */
 static const char *port_problem(const char *text)
 {
 	size_t digits = strspn(text, "0123456789");
 
-	if (digits == 0 || digits > PORT_DIGITS_MAX || text[digits] || atoi(text) > UINT16_MAX)
+	if (digits == 0 || digits > PORT_DIGITS_MAX || text[digits] ||
+	    port_number(text) > UINT16_MAX)
 		return "the port is not a number from 1 to 65535 (or 0, to listen on any that is "
 		       "free)";
 	return NULL;
@@ -148,7 +155,7 @@ static int parse_host_port(const char *text, struct address *address, const char
 	}
 	host = strndup(text, (size_t)(end - text));
 	/* Without leading zeros, so that each port has one way to be written. */
-	if (!host || asprintf(&port, "%d", atoi(end + (*end == ']') + 1)) < 0)
+	if (!host || asprintf(&port, "%lu", port_number(end + (*end == ']') + 1)) < 0)
 		return -ENOMEM;
 	address->host = STEAL(host);
 	address->port = STEAL(port);
@@ -250,7 +257,7 @@ static int resolve_path(const char *path, const char *directory, struct endpoint
 /* The wildcard for listening: IPv6 that takes IPv4 as well, or IPv4 where there is no IPv6. */
 static void resolve_wildcard(const struct address *address, struct endpoint *endpoint)
 {
-	uint16_t port = htons((uint16_t)atoi(address->port));
+	uint16_t port = htons((uint16_t)port_number(address->port));
 	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	*endpoint = (struct endpoint){.transport = address->transport, .dual_stack = fd >= 0};
@@ -335,6 +342,11 @@ static int resolve_host(const struct address *address, struct endpoint **ret_end
 	}
 	for (const struct addrinfo *info = infos; info; info = info->ai_next, n++)
 		families[info->ai_family == AF_INET6]++;
+	if (n == 0) {
+		freeaddrinfo(infos);
+		*ret_problem = "it has no address";
+		return -EHOSTUNREACH;
+	}
 	if (families[0] > 0 && families[1] > 0) {
 		if (!family_is_present(AF_INET6))
 			family = AF_INET;

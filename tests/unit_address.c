@@ -16,13 +16,11 @@
 #include "address.h"
 #include "util.h"
 
-static void repeat(char *text, const char *prefix, char c, size_t n)
+/* Writes prefix, n times c, and suffix. */
+static void repeat(char *text, const char *prefix, char c, size_t n, const char *suffix)
 {
-	size_t len = strlen(prefix);
-
-	memcpy(text, prefix, len);
-	memset(text + len, c, n);
-	text[len + n] = '\0';
+	(void)sprintf(text, "%s%*s%s", prefix, (int)n, "", suffix);
+	memset(text + strlen(prefix), c, n);
 }
 
 static const struct {
@@ -133,27 +131,25 @@ START_TEST(knows_the_longest)
 	const char *problem = NULL;
 	struct address address;
 
-	repeat(text, "tcp://", 'a', 253);
-	strcat(text, ":65535");
+	repeat(text, "tcp://", 'a', 253, ":65535");
 	ck_assert_int_eq(address_parse(text, &address, &problem), 0);
 	ck_assert_str_eq(address_format(&address, formatted), text);
 	address_done(&address);
 
-	repeat(text, "tcp://", 'a', 254);
-	strcat(text, ":65535");
+	repeat(text, "tcp://", 'a', 254, ":65535");
 	ck_assert_int_eq(address_parse(text, &address, &problem), -EINVAL);
 	ck_assert_ptr_nonnull(strstr(problem, "253"));
 
-	repeat(text, "unix:/", 'a', 106);
+	repeat(text, "unix:/", 'a', 106, "");
 	ck_assert_int_eq(address_parse(text, &address, &problem), 0);
 	ck_assert_str_eq(address_format(&address, formatted), text);
 	address_done(&address);
 
-	repeat(text, "unix:/", 'a', 107);
+	repeat(text, "unix:/", 'a', 107, "");
 	ck_assert_int_eq(address_parse(text, &address, &problem), -EINVAL);
 	ck_assert_ptr_nonnull(strstr(problem, "107"));
 
-	repeat(text, "unix:@", 'a', 108);
+	repeat(text, "unix:@", 'a', 108, "");
 	ck_assert_int_eq(address_parse(text, &address, &problem), -EINVAL);
 }
 END_TEST
@@ -257,7 +253,7 @@ START_TEST(refuses_to_resolve)
 	/* RFC 6761: no resolver knows a name in .invalid; this one is not even a name. */
 	ck_assert_int_eq(resolve("tcp://a..invalid:1", false, NULL, &endpoints, &n), -EHOSTUNREACH);
 	ck_assert_int_eq(resolve("tcp://127.0.0.1:0", false, NULL, &endpoints, &n), -EHOSTUNREACH);
-	repeat(directory, "/", 'd', 100);
+	repeat(directory, "/", 'd', 100, "");
 	ck_assert_int_eq(resolve("unix:123456", true, directory, &endpoints, &n), -ENAMETOOLONG);
 	ck_assert_ptr_null(endpoints);
 	ck_assert_int_eq(resolve("unix:12345", true, directory, &endpoints, &n), 0);
@@ -283,7 +279,7 @@ START_TEST(formats_any_unix_name)
 	/* Linux takes a path that fills all of sun_path, without a NUL. */
 	memset(un->sun_path, 'x', sizeof(un->sun_path));
 	endpoint.len = sizeof(*un);
-	repeat(expected, "unix:", 'x', sizeof(un->sun_path));
+	repeat(expected, "unix:", 'x', sizeof(un->sun_path), "");
 	ck_assert_str_eq(endpoint_format(&endpoint, text), expected);
 }
 END_TEST

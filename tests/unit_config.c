@@ -50,6 +50,15 @@ static char *print(const struct config *config)
 	return text;
 }
 
+/* Goes where a test may write. */
+static void enter_directory(void)
+{
+	const char *directory = getenv("RETORT_TEST_DIRECTORY");
+
+	ck_assert_ptr_nonnull(directory);
+	ck_assert_int_eq(chdir(directory), 0);
+}
+
 static void write_text(const char *path, const char *text)
 {
 	FILE *file = fopen(path, "we");
@@ -163,8 +172,6 @@ START_TEST(takes_every_key_of_a_listener)
 }
 END_TEST
 
-#define LISTENER(text) "listeners: ( { name = \"a\"; listen = \"unix:a\"; " text " } );"
-
 START_TEST(takes_the_ends_of_ranges)
 {
 	static const char *const texts[] = {
@@ -176,7 +183,7 @@ START_TEST(takes_the_ends_of_ranges)
 		"workers = 1; # no end of line",
 		"workers = 1;\r\nmax_clients = 2;\r\n",
 		"/* a comment\n * @include \"none\" */ workers = 1; // \"\n",
-		"greeting = \"@include \\\"none\\\"\n@include\"; " LISTENER(""),
+		"listeners: ( { listen = \"unix:a\"; greeting = \"a\n@include\"; } );",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
@@ -190,7 +197,7 @@ START_TEST(includes_beside_the_including_file)
 	CLEANUP(freep) char *said = NULL;
 	struct config *config = NULL;
 
-	ck_assert_int_eq(chdir(getenv("RETORT_TEST_DIRECTORY")), 0);
+	enter_directory();
 	ck_assert_int_eq(mkdir("d", 0700), 0);
 	ck_assert_int_eq(mkdir("d/e", 0700), 0);
 	write_text("d/main.conf", "workers = 3;\n@include \"e/empty\"\nlisteners: (\n"

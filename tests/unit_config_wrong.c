@@ -301,10 +301,10 @@ START_TEST(finds_everything_in_one_run)
 	said = text_of(&problems);
 	at = said;
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
-		unsigned line = 0;
+		char place[32];
 
-		ck_assert_int_eq(sscanf(at, "f:%u: ", &line), 1);
-		ck_assert_msg(line == lines[i], "%u: %s", lines[i], at);
+		(void)sprintf(place, "f:%u: ", lines[i]);
+		ck_assert_msg(strncmp(at, place, strlen(place)) == 0, "%s%s", place, at);
 		at = strchr(at, '\n') + 1;
 	}
 	ck_assert_str_eq(at, "");
@@ -323,8 +323,10 @@ START_TEST(says_why_a_file_cannot_be_read)
 		{"/", -EISDIR, "/: this is a directory; name a file in it\n"},
 		{"loop", -ELOOP, "loop: it cannot be read: Too many levels of symbolic links\n"},
 	};
+	const char *directory = getenv("RETORT_TEST_DIRECTORY");
 
-	ck_assert_int_eq(chdir(getenv("RETORT_TEST_DIRECTORY")), 0);
+	ck_assert_ptr_nonnull(directory);
+	ck_assert_int_eq(chdir(directory), 0);
 	ck_assert_int_eq(symlink("loop", "loop"), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
 		CLEANUP(config_problems_done) struct config_problems problems = {0};
