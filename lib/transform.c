@@ -12,7 +12,9 @@
 #include "transform.h"
 
 #include <unicase.h>
+#include <unictype.h>
 #include <unigbrk.h>
+#include <unistr.h>
 
 #include "text.h"
 #include "util.h"
@@ -288,14 +290,13 @@ static inline struct seen reverse_bytes(uint8_t *data, size_t len)
 /* Each LF CR of a reversed text was CR LF, one grapheme cluster, and is so again. */
 static void restore_line_ends(uint8_t *data, size_t len)
 {
-	uint8_t *end = data + len, *p = data;
+	uint8_t *from = data, *end = data + len, *p;
 
-	while ((p = memchr(p, '\r', (size_t)(end - p)))) {
-		if (p > data && p[-1] == '\n') {
+	for (; (p = memchr(from, '\r', (size_t)(end - from))); from = p + 1) {
+		if (p > from && p[-1] == '\n') {
 			p[-1] = '\r';
 			*p = '\n';
 		}
-		p++;
 	}
 }
 
@@ -340,11 +341,40 @@ static int map_stretch(enum transform transform, struct bytes stretch, struct bu
 	return 0;
 }
 
-/* Maps what flip_case() left over, into memory that is not the text's own. */
-static int map_case(enum transform transform, struct scratch *scratch, struct bytes *text)
+/*
+ * Lowers every capital sigma in place, as its neighbours want it: it is a final one after a cased
+ * letter and not before one, case-ignorable characters left aside. No other character looks around
+ * itself, so that the rest needs no context. libunistring would do this too, but does not know that
+ * an apostrophe is case-ignorable.
+ */
+static void lower_sigmas(uint8_t *data, size_t len)
 {
-	/* Only sigma looks around itself; where there is none, ASCII is done and can stay out. */
-	bool in_context = transform == TRANSFORM_LOWER && memmem(text->data, text->len, "Σ", 2);
+	uint8_t *final = NULL; /* a sigma that is final unless a cased letter follows */
+	bool after_cased = false;
+
+	for (size_t i = 0, size; i < len; i += size) {
+		ucs4_t c = 0;
+		int n = u8_mbtoucr(&c, data + i, len - i);
+		bool cased = n > 0 && uc_is_property_cased(c);
+
+		size = n > 0 ? (size_t)n : 1;
+		if (n > 0 && !cased && uc_is_property_case_ignorable(c))
+			continue;
+		if (final && cased)
+			memcpy(final, "σ", 2);
+		final = NULL;
+		if (n > 0 && c == 0x3A3) {
+			memcpy(data + i, after_cased ? "ς" : "σ", 2);
+			final = after_cased ? data + i : NULL;
+		}
+		after_cased = cased;
+	}
+}
+
+/* Maps what flip_case() left over, into memory that is not the text's own. */
+static __attribute__((noinline)) int map_case(enum transform transform, struct scratch *scratch,
+					      struct bytes *text)
+{
 	struct buffer *result = &scratch->result;
 	size_t room;
 	int r;
@@ -362,28 +392,27 @@ static int map_case(enum transform transform, struct scratch *scratch, struct by
 	if (r < 0)
 		return r;
 
+	if (transform == TRANSFORM_LOWER && memmem(text->data, text->len, "Σ", 2))
+		lower_sigmas(text->data, text->len);
 	for (size_t i = 0; i < text->len;) {
 		struct bytes rest = {text->data + i, text->len - i};
+		size_t ascii = text_ascii_prefix(rest.data, rest.len);
 
-		if (!in_context) {
-			size_t ascii = text_ascii_prefix(rest.data, rest.len);
-
-			memcpy(result->data + result->len, rest.data, ascii);
-			result->len += ascii;
-			i += ascii;
-			rest.data += ascii;
-			rest.len = non_ascii_prefix(rest.data, rest.len - ascii);
-		}
+		memcpy(result->data + result->len, rest.data, ascii);
+		result->len += ascii;
+		rest.data += ascii;
+		rest.len = non_ascii_prefix(rest.data, rest.len - ascii);
 		r = map_stretch(transform, rest, result);
 		if (r < 0)
 			return r;
-		i += rest.len;
+		i += ascii + rest.len;
 	}
 	*text = (struct bytes){result->data, result->len};
 	return 0;
 }
 
-static int step_case(enum transform transform, struct scratch *scratch, struct bytes *text)
+static __attribute__((noinline)) int step_case(enum transform transform, struct scratch *scratch,
+					       struct bytes *text)
 {
 	bool ascii = transform == TRANSFORM_UPPER ? flip_case(text->data, text->len, 'a')
 						  : flip_case(text->data, text->len, 'A');
@@ -429,7 +458,7 @@ static void mark_breaks(const uint8_t *data, size_t len, char *breaks)
 	}
 }
 
-static int step_reverse(struct scratch *scratch, struct bytes *text)
+static __attribute__((noinline)) int step_reverse(struct scratch *scratch, struct bytes *text)
 {
 	uint8_t *data = text->data;
 	size_t len = text->len;
