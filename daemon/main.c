@@ -201,8 +201,10 @@ int main(int argc, char **argv)
 	if (r < 0)
 		complain(&problems, r);
 	config_problems_done(&problems);
+	if (r == -ENOMEM)
+		return EX_OSERR;
 	if (r < 0)
-		return r == -ENOMEM ? EX_OSERR : EX_CONFIG;
+		return arg_n_listens > 0 ? EX_USAGE : EX_CONFIG;
 	if (arg_test || arg_print_config) {
 		r = arg_print_config ? config_print(config, stdout)
 				     : config_summarise(config, stdout);
