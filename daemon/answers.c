@@ -68,7 +68,7 @@ int answers_add(struct answers *answers, enum framing framing, const struct fram
 		uint8_t *front = framing == FRAMING_LENGTH ? body - FRAME_HEADER : body;
 
 		/* The request's header may have been written in another way than ours: 007, say. */
-		if (framing == FRAMING_LENGTH)
+		if (framing == FRAMING_LENGTH && !request->plain)
 			frame_header(front, payload.len);
 		if (add_in_place(answers, front, request->size))
 			return 0;

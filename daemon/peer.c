@@ -200,20 +200,22 @@ static size_t handle(struct peer *peer, struct bytes input)
 {
 	const struct frame_rules frame_rules = rules(peer);
 	struct workspace *workspace = &peer->peers->workspace;
-	uint64_t max_pending = peer->session.settings->max_pending;
+	const uint64_t max_pending = peer->session.settings->max_pending;
+	const size_t pending = peer->stream.pending;
 	uint64_t messages = 0;
 	size_t used = 0;
 
 	while (peer->state == PEER_SERVING) {
 		struct bytes rest = {input.data + used, input.len - used};
-		struct frame frame = {0};
+		size_t answered = pending + workspace->answers.len;
+		struct frame frame;
 		enum frame_cut cut;
 		int r;
 
 		/* What is not cut yet counts too, so that answers that grow stay within bounds. */
-		if (owed(peer) > 0 && rest.len > 0 &&
-		    (owed(peer) >= max_pending ||
-		     owed(peer) + rest.len > max_pending + frame_rules.max_message)) {
+		if (answered > 0 && rest.len > 0 &&
+		    (answered >= max_pending ||
+		     answered + rest.len > max_pending + frame_rules.max_message)) {
 			peer->owes_reading = true;
 			break;
 		}
@@ -230,10 +232,11 @@ static size_t handle(struct peer *peer, struct bytes input)
 			break;
 		}
 		used += frame.size;
-		peer->since = 0;
 		messages++;
 	}
 	if (messages > 0) {
+		if (peer->state == PEER_SERVING)
+			peer->since = 0; /* what is unfinished now has begun since */
 		peer->messages += messages;
 		counters_add(peer->session.counters, COUNTER_MESSAGES, messages);
 	}

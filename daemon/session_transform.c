@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-static int answer_json(struct session *session, struct workspace *workspace, struct bytes *message)
+static __attribute__((noinline)) int answer_json(struct session *session,
+						 struct workspace *workspace, struct bytes *message)
 {
 	struct buffer *out = &workspace->json;
 	struct payload_error error;

@@ -46,8 +46,9 @@ static enum frame_cut too_long(uint64_t length, struct frame *ret_frame)
 	return FRAME_TOO_LONG;
 }
 
-static enum frame_cut cut_raw(const struct frame_rules *rules, struct bytes input, bool ended,
-			      size_t *scanned, struct frame *ret_frame)
+static __attribute__((noinline)) enum frame_cut cut_raw(const struct frame_rules *rules,
+							struct bytes input, bool ended,
+							size_t *scanned, struct frame *ret_frame)
 {
 	size_t len = MIN(input.len, rules->max_message);
 
@@ -83,8 +84,9 @@ static enum frame_cut cut_unfinished_line(const struct frame_rules *rules, struc
 	return FRAME_MESSAGE;
 }
 
-static enum frame_cut cut_line(const struct frame_rules *rules, struct bytes input, bool ended,
-			       size_t *scanned, struct frame *ret_frame)
+static __attribute__((noinline)) enum frame_cut cut_line(const struct frame_rules *rules,
+							 struct bytes input, bool ended,
+							 size_t *scanned, struct frame *ret_frame)
 {
 	size_t looked_at = MIN(*scanned, input.len), len;
 	const uint8_t *end = memchr(input.data + looked_at, '\n', input.len - looked_at);
@@ -109,26 +111,63 @@ static enum frame_cut cut_line(const struct frame_rules *rules, struct bytes inp
 }
 
 /*
- * Reads a whole header whose digits begin at first. Returns whether it is well formed, with
- * *ret_length set. The padding is compared as one word, whatever its length is.
+ * Reads a whole header whose digits begin at first, digit by digit. Returns whether it is well
+ * formed, with *ret_length set.
  */
-static inline bool header_read(const uint8_t *header, unsigned first, uint64_t *ret_length)
+static bool header_read(const uint8_t *header, unsigned first, uint64_t *ret_length)
 {
-	static const uint64_t spaces = UINT64_C(0x2020202020202020);
-	uint64_t length = 0, padding;
+	uint64_t length = 0;
 	unsigned i = first, digit;
 
 	while (i < FRAME_HEADER && (digit = (unsigned)header[i] - '0') <= 9) {
 		length = length * 10 + digit;
 		i++;
 	}
-	if (i == first || (i == 1 && header[i++] != ' '))
+	if (i == first)
 		return false;
-	memcpy(&padding, header + FRAME_HEADER - sizeof(padding), sizeof(padding));
-	padding = le64toh(padding) ^ spaces;
-	if (i < FRAME_HEADER && padding >> 8 * (i - 2) != 0)
+	while (i < FRAME_HEADER && header[i] == ' ')
+		i++;
+	if (i < FRAME_HEADER)
 		return false;
 	*ret_length = length;
+	return true;
+}
+
+/* The value of up to eight digits, the first in the lowest byte that is not 0; in three steps. */
+static inline uint64_t join_digits(uint64_t digits)
+{
+	static const uint64_t every_fourth = UINT64_C(0x000000FF000000FF);
+
+	digits = digits * 10 + (digits >> 8);
+	return ((digits & every_fourth) * (100 + (UINT64_C(1000000) << 32)) +
+		(digits >> 16 & every_fourth) * (1 + (UINT64_C(10000) << 32))) >>
+	       32;
+}
+
+/*
+ * Reads the headers that nearly all messages have, of one to seven digits, as one word. Returns
+ * false for all others, malformed or not.
+ */
+static inline bool header_read_short(const uint8_t *header, uint64_t *ret_length, bool *ret_plain)
+{
+	static const uint64_t every_byte = UINT64_C(0x0101010101010101);
+	uint64_t word, digits, no_digit;
+	uint16_t rest;
+	unsigned bits;
+
+	memcpy(&word, header, sizeof(word));
+	memcpy(&rest, header + sizeof(word), sizeof(rest));
+	word = le64toh(word);
+	digits = word ^ every_byte * '0';
+	/* The top bit of each byte that is no digit: above 9 in its low seven bits, or above 127.
+	 */
+	no_digit = ((digits & every_byte * 0x7F) + every_byte * (0x7F - 9)) | digits;
+	no_digit &= every_byte * 0x80;
+	bits = no_digit ? (unsigned)__builtin_ctzll(no_digit) & ~7u : 0;
+	if (bits == 0 || (word ^ every_byte * ' ') >> bits != 0 || rest != (' ' << 8 | ' '))
+		return false;
+	*ret_length = join_digits(digits << (64 - bits));
+	*ret_plain = bits == 8 || (uint8_t)digits != 0;
 	return true;
 }
 
@@ -173,18 +212,30 @@ static __attribute__((cold, noinline)) enum frame_cut cut_error(struct bytes inp
 	return FRAME_ERROR;
 }
 
-static enum frame_cut cut_length(const struct frame_rules *rules, struct bytes input, bool ended,
-				 size_t *scanned, struct frame *ret_frame)
+/* An input whose first header is not the usual one. */
+static __attribute__((noinline)) enum frame_cut
+cut_unusual_header(struct bytes input, struct frame *ret_frame, uint64_t *ret_length)
 {
+	if (input.data[0] == '-')
+		return cut_error(input, ret_frame);
+	return header_read(input.data, 0, ret_length) ? FRAME_MESSAGE : FRAME_MALFORMED;
+}
+
+static inline enum frame_cut cut_length(const struct frame_rules *rules, struct bytes input,
+					bool ended, size_t *scanned, struct frame *ret_frame)
+{
+	bool plain = false;
 	uint64_t length;
 
 	*scanned = 0;
 	if (input.len < FRAME_HEADER)
 		return cut_partial_header(input, ended, scanned, ret_frame);
-	if (input.data[0] == '-')
-		return cut_error(input, ret_frame);
-	if (!header_read(input.data, 0, &length))
-		return FRAME_MALFORMED;
+	if (!header_read_short(input.data, &length, &plain)) {
+		enum frame_cut cut = cut_unusual_header(input, ret_frame, &length);
+
+		if (cut != FRAME_MESSAGE)
+			return cut;
+	}
 	if (length > rules->max_message || length > SIZE_MAX - FRAME_HEADER)
 		return too_long(length, ret_frame);
 	if (length > input.len - FRAME_HEADER) {
@@ -196,6 +247,7 @@ static enum frame_cut cut_length(const struct frame_rules *rules, struct bytes i
 	*ret_frame = (struct frame){
 		.size = FRAME_HEADER + (size_t)length,
 		.body = {input.data + FRAME_HEADER, (size_t)length},
+		.plain = plain,
 		.length = length,
 	};
 	return FRAME_MESSAGE;
@@ -213,9 +265,9 @@ enum frame_cut frame_cut(const struct frame_rules *rules, struct bytes input, bo
 	case FRAMING_LINE:
 		return cut_line(rules, input, ended, scanned, ret_frame);
 	case FRAMING_LENGTH:
-		return cut_length(rules, input, ended, scanned, ret_frame);
+		break;
 	}
-	__builtin_unreachable();
+	return cut_length(rules, input, ended, scanned, ret_frame);
 }
 
 /* Writes len, left-aligned, into the n_places bytes at places, and spaces behind it. */

@@ -51,6 +51,7 @@ struct frame {
 	struct bytes body; /* the payload, in place */
 	bool crlf;	   /* line: it ended in CR LF */
 	bool bare;	   /* line: it ended by the end of input, with no LF */
+	bool plain;	   /* length: the header is as frame_header() writes it */
 	uint64_t length;   /* payload bytes announced or, of a line that is too long, seen */
 };
 
