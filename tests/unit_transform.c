@@ -87,7 +87,8 @@ static void apply(const char *name, struct bytes input, struct buffer *result)
 static void check_bytes(const char *what, struct bytes input, const struct buffer *is,
 			struct bytes expected)
 {
-	if (is->len == expected.len && memcmp(is->data, expected.data, is->len) == 0)
+	if (is->len == expected.len &&
+	    (is->len == 0 || memcmp(is->data, expected.data, is->len) == 0))
 		return;
 	ck_abort_msg("%s of '%.*s' is '%.*s', not '%.*s'", what, (int)input.len, input.data,
 		     (int)is->len, is->data, (int)expected.len, expected.data);
