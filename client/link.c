@@ -114,8 +114,6 @@ size_t link_unsent(const struct link *link)
 {
 	if (link->transport == TRANSPORT_UDP)
 		return link->datagram_out ? link->out.len : 0; /* what was sent stays for a retry */
-	if (link->transport == TRANSPORT_UDP) /* which keeps what it sent, for the next endpoint */
-		return link->datagram_out ? link->out.len : 0;
 	return link->out.len - link->out_sent;
 }
 

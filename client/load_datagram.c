@@ -75,17 +75,25 @@ static size_t oldest_number(const struct load *load, const struct load_client *c
 	return oldest;
 }
 
+static bool is_expected(const struct workload_side *answers, size_t number, const uint8_t *data,
+			size_t len)
+{
+	const size_t begin = answers->begin[number];
+
+	if (len != answers->begin[number + 1] - begin)
+		return false;
+	return len == 0 || memcmp(data, answers->bytes.data + begin, len) == 0;
+}
+
 static int take_answer(struct load *load, struct load_client *client, const uint8_t *data,
 		       size_t len, uint64_t now)
 {
-	const struct workload_side *side = &load->workload.answers;
 	size_t number;
 
 	if (!workload_number(&load->workload, data, len, &number))
 		number = oldest_number(load, client);
 	if (load->setup->workload.verify &&
-	    (len != side->begin[number + 1] - side->begin[number] ||
-	     memcmp(data, side->bytes.data + side->begin[number], len) != 0)) {
+	    !is_expected(&load->workload.answers, number, data, len)) {
 		complain("%s: an answer is not what the transforms make of its message",
 			 load->setup->target->name);
 		return STATUS_PROTOCOL;

@@ -18,16 +18,22 @@ enum {
 	TICK_MS = 50,	      /* how often datagrams are looked at for being overdue */
 };
 
-static int timed_out(const struct load *load, const char *what)
-{
-	complain("%s: %s within %.10g seconds", load->setup->target->name, what,
-		 (double)load->setup->common->timeout_ms / 1000);
-	return STATUS_TIMED_OUT;
-}
-
 static bool is_datagram(const struct load *load)
 {
 	return load->setup->workload.datagrams;
+}
+
+/* How long all may go without an answer. Datagrams that got lost are replaced a few times. */
+static uint64_t patience_ms(const struct load *load)
+{
+	return load->setup->common->timeout_ms * (is_datagram(load) ? 3 : 1);
+}
+
+static int timed_out(const struct load *load, const char *what, uint64_t after_ms)
+{
+	complain("%s: %s within %.10g seconds", load->setup->target->name, what,
+		 (double)after_ms / 1000);
+	return STATUS_TIMED_OUT;
 }
 
 /* ---- Connecting ---- */
@@ -77,7 +83,7 @@ static int find_peer(const struct load *load, struct endpoint *ret_peer)
 
 		if (poll(&fd, 1, clock_wait_ms(deadline)) == 0) {
 			link_done(&link);
-			return timed_out(load, "no answer to a first datagram");
+			return timed_out(load, "no answer to a first datagram", timeout_ms);
 		}
 		r = link_io(&link, fd.revents);
 	}
@@ -159,7 +165,8 @@ static int connect_all(struct load *load, const struct endpoint *peer)
 		if (r < 0)
 			return load_failed(load, r);
 		if (clock_now() >= deadline)
-			return timed_out(load, "not all clients could connect");
+			return timed_out(load, "not all clients could connect",
+					 load->setup->common->timeout_ms);
 	}
 	return STATUS_GO_ON;
 }
@@ -203,7 +210,7 @@ static int expire_datagrams(struct load *load, uint64_t now)
  */
 static int run_until(struct load *load, uint64_t end)
 {
-	const uint64_t timeout = load->setup->common->timeout_ms * NSEC_PER_MSEC;
+	const uint64_t timeout = patience_ms(load) * NSEC_PER_MSEC;
 	uint64_t now = clock_now(), next_tick = now;
 	struct epoll_event events[EVENTS];
 	int status = STATUS_GO_ON;
@@ -229,7 +236,7 @@ static int run_until(struct load *load, uint64_t end)
 		}
 		if (status == STATUS_GO_ON && now >= load->last_answer + timeout &&
 		    load->in_flight > 0)
-			return timed_out(load, "no answer to any client");
+			return timed_out(load, "no answer to any client", patience_ms(load));
 	}
 	return status;
 }
