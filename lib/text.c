@@ -59,9 +59,10 @@ size_t text_cut_suffix(const uint8_t *data, size_t len)
 		uint8_t first = data[len - n];
 		ucs4_t character;
 
-		if (first < 0x80)
+		/* Past F4 no sequence begins, but libunistring waits for its end. */
+		if (first < 0x80 || first > 0xF4)
 			return 0;
-		if (first >= 0xC0) /* the only place where a sequence could begin */
+		if (first >= 0xC0)
 			return u8_mbtoucr(&character, data + len - n, n) == -2 ? n : 0;
 	}
 	return 0;
