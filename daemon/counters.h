@@ -15,7 +15,6 @@ enum counter {
 	COUNTER_BYTES_IN,
 	COUNTER_BYTES_OUT,
 	COUNTER_ACCEPTED,
-	COUNTER_CLOSED,
 	/* refused, dropped, or ended not in order */
 	COUNTER_REFUSED_CLIENTS,
 	COUNTER_REFUSED_ADDRESS,

@@ -76,7 +76,7 @@ static void shut(struct door *door, const char *why)
 	log_folded(LOG_KIND_PAUSED, LOG_WARNING, NULL,
 		   "not accepting for now: %s; %" PRIu64
 		   " clients are served, others wait until one "
-		   "leaves (LimitNOFILE= allows more)",
+		   "leaves (a greater LimitNOFILE= lets in more)",
 		   why, door->clients);
 	/* With the limit reached only a departure helps; otherwise time may. */
 	if (door->connections >= door->capacity)
@@ -94,46 +94,6 @@ static void shut(struct door *door, const char *why)
  * Admission
  */
 
-/* Who is at the other end of a connection. */
-static void get_name(int fd, const struct sockaddr_storage *address, struct peer_name *ret_name)
-{
-	struct peer_name name = {.family = address->ss_family};
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
-	struct ucred credentials;
-	socklen_t len = sizeof(credentials);
-
-	switch (name.family) {
-	case AF_INET:
-		name.ip.s6_addr[10] = name.ip.s6_addr[11] = 0xff;
-		memcpy(&name.ip.s6_addr[12], &v4->sin_addr, sizeof(v4->sin_addr));
-		name.port = v4->sin_port;
-		break;
-	case AF_INET6:
-		name.ip = v6->sin6_addr;
-		name.port = v6->sin6_port;
-		break;
-	default:
-		name.family = AF_UNIX;
-		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &len) == 0) {
-			name.unix_peer.pid = credentials.pid;
-			name.unix_peer.uid = credentials.uid;
-		}
-		break;
-	}
-	*ret_name = name;
-}
-
-/* Clients are counted by address; those of Unix sockets by user. */
-static void get_key(const struct peer_name *name, uint8_t ret_key[static QUOTA_KEY])
-{
-	memset(ret_key, 0, QUOTA_KEY);
-	if (name->family == AF_UNIX)
-		memcpy(ret_key, &name->unix_peer.uid, sizeof(name->unix_peer.uid));
-	else
-		memcpy(ret_key, &name->ip, sizeof(name->ip));
-}
-
 /* Counts a client in. Returns NULL, or why it is refused. */
 static const char *admit(struct door *door, struct listener *listener, struct peer *peer)
 {
@@ -146,7 +106,7 @@ static const char *admit(struct door *door, struct listener *listener, struct pe
 		counters_add(counters_of(listener), COUNTER_REFUSED_CLIENTS, 1);
 		return "too many clients";
 	}
-	get_key(&peer->name, key);
+	peer_name_key(&peer->name, key);
 	r = quota_take(&listener->quota, key, settings->max_clients_per_address);
 	if (r != 0) {
 		counters_add(counters_of(listener),
@@ -188,7 +148,7 @@ static void welcome(struct door *door, struct listener *listener, int fd,
 		closep(&fd);
 		return;
 	}
-	get_name(fd, address, &peer->name);
+	peer_name_get(fd, address, &peer->name);
 	peer->id = ++door->last_client;
 	peer->listener = listener;
 	peer->reason = admit(door, listener, peer);
@@ -230,7 +190,7 @@ static int knocked(sd_event_source *source, int fd, uint32_t events, void *userd
 		int client;
 
 		if (door->connections >= door->capacity) {
-			shut(door, "the open-files limit is reached");
+			shut(door, "no file descriptor is left for another (open-files limit)");
 			return 0;
 		}
 		client = accept4(fd, (struct sockaddr *)&address, &len,
@@ -291,7 +251,7 @@ void door_gone(struct door *door, struct peer *peer)
 	uint8_t key[QUOTA_KEY];
 
 	if (peer->admitted) {
-		get_key(&peer->name, key);
+		peer_name_key(&peer->name, key);
 		quota_give(&listener->quota, key);
 		listener->clients--;
 		door->clients--;

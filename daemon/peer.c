@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "peer.h"
 
-#include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -12,23 +11,6 @@ enum {
 				 next turn's input; a longer one is received to where it lies */
 	GROW_MIN = 64 * 1024, /* bytes by which a long unfinished line grows, at least */
 };
-
-const char *peer_name_format(const struct peer_name *name, char text[static PEER_NAME_MAX])
-{
-	char ip[INET6_ADDRSTRLEN];
-	unsigned port = ntohs(name->port);
-
-	if (name->family == AF_UNIX) {
-		(void)snprintf(text, PEER_NAME_MAX, "unix:pid=%i", name->unix_peer.pid);
-	} else if (IN6_IS_ADDR_V4MAPPED(&name->ip)) {
-		(void)inet_ntop(AF_INET, &name->ip.s6_addr[12], ip, sizeof(ip));
-		(void)snprintf(text, PEER_NAME_MAX, "tcp://%s:%u", ip, port);
-	} else {
-		(void)inet_ntop(AF_INET6, &name->ip, ip, sizeof(ip));
-		(void)snprintf(text, PEER_NAME_MAX, "tcp://[%s]:%u", ip, port);
-	}
-	return text;
-}
 
 static void describe(const struct peer *peer, char text[static PEER_NAME_MAX],
 		     struct log_about *ret_about)

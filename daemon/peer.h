@@ -10,33 +10,14 @@
  * the workspace's input.
  */
 
-#include <netinet/in.h>
 #include <stdbool.h>
-#include <sys/types.h>
 
 #include "list.h"
 #include "loop.h"
 #include "mailbox.h"
+#include "peer_name.h"
 #include "session.h"
 #include "stream.h"
-
-/* Who is at the other end. */
-struct peer_name {
-	sa_family_t family;
-	in_port_t port; /* network byte order */
-	union {
-		struct in6_addr ip; /* an IPv4 address as IPv4-mapped */
-		struct {
-			pid_t pid;
-			uid_t uid;
-		} unix_peer;
-	};
-};
-
-enum { PEER_NAME_MAX = 80 };
-
-/* Writes the name as RETORT_PEER has it: tcp://ADDRESS:PORT, or unix:pid=… */
-const char *peer_name_format(const struct peer_name *name, char text[static PEER_NAME_MAX]);
 
 enum peer_state {
 	PEER_SERVING,	/* messages come and are answered */

@@ -151,7 +151,6 @@ static void reap(struct worker *worker)
 	LIST_FOR_EACH(peer, &worker->peers.doomed, struct peer, link) {
 		if (log_verbose())
 			log_closed(peer);
-		counters_add(peer->session.counters, COUNTER_CLOSED, 1);
 		list_remove(&peer->link);
 		peer_done(peer);
 		post_back(worker, &peer->letter, LETTER_PEER_GONE);
