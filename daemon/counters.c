@@ -6,6 +6,7 @@ static const char *const names[COUNTER_COUNT] = {
 	[COUNTER_BYTES_IN] = "bytes in",
 	[COUNTER_BYTES_OUT] = "bytes out",
 	[COUNTER_ACCEPTED] = "clients accepted",
+	[COUNTER_GONE] = "clients gone",
 	[COUNTER_REFUSED_CLIENTS] = "refused by max_clients",
 	[COUNTER_REFUSED_ADDRESS] = "refused by max_clients_per_address",
 	[COUNTER_REFUSED_MEMORY] = "refused for want of memory",

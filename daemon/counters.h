@@ -15,6 +15,7 @@ enum counter {
 	COUNTER_BYTES_IN,
 	COUNTER_BYTES_OUT,
 	COUNTER_ACCEPTED,
+	COUNTER_GONE,
 	/* refused, dropped, or ended not in order */
 	COUNTER_REFUSED_CLIENTS,
 	COUNTER_REFUSED_ADDRESS,

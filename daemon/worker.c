@@ -151,6 +151,8 @@ static void reap(struct worker *worker)
 	LIST_FOR_EACH(peer, &worker->peers.doomed, struct peer, link) {
 		if (log_verbose())
 			log_closed(peer);
+		if (peer->admitted)
+			counters_add(peer->session.counters, COUNTER_GONE, 1);
 		list_remove(&peer->link);
 		peer_done(peer);
 		post_back(worker, &peer->letter, LETTER_PEER_GONE);
