@@ -83,7 +83,7 @@ say = $(if $(V),,@echo '  $@';)
 
 # As many jobs as there are CPUs, unless make was told how many.
 JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
-SUBMAKE = +$(MAKE) --no-print-directory $(JOBS)
+SUBMAKE = +@$(MAKE) --no-print-directory $(JOBS)
 
 # ---- What there is ----
 
@@ -121,13 +121,18 @@ all: $(OUT)/retortd $(OUT)/retort ## build retortd and retort (default)
 MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 
+# Make expands all of a recipe before it runs the first line, so the folder is made while expanding.
+define write_if_new
+$(shell mkdir -p $(@D))$(file >$@.now,$(1))
+@cmp -s $@.now $@ && rm $@.now || mv $@.now $@
+endef
+
 # Everything is built anew when the flags change.
 FLAGS = $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)
 $(OUT)/flags: always
-	@mkdir -p $(@D)
 	@$(PKG_CONFIG) --exists libsystemd libconfig jansson || \
 		{ echo "Some libraries are missing: 'make deps' installs them." >&2; exit 1; }
-	$(file >$@.now,$(FLAGS))@cmp -s $@.now $@ && rm $@.now || mv $@.now $@
+	$(call write_if_new,$(FLAGS))
 .PHONY: always
 always:
 
@@ -144,8 +149,7 @@ $(OUT)/obj/daemon/config_builtin.o: conf/retortd.conf
 
 # An archive is made anew when a source comes or goes, which changes no object.
 $(OUT)/members-%: always
-	@mkdir -p $(@D)
-	$(file >$@.now,$(MEMBERS))@cmp -s $@.now $@ && rm $@.now || mv $@.now $@
+	$(call write_if_new,$(MEMBERS))
 $(OUT)/members-retort: MEMBERS = $(LIB_OBJECTS)
 $(OUT)/members-daemon: MEMBERS = $(DAEMON_OBJECTS)
 $(OUT)/members-client: MEMBERS = $(CLIENT_OBJECTS)
@@ -204,23 +208,27 @@ tests: all $(CHECKS) $(FUZZERS) $(PRELOADS) ## build all tests
 deps: ## install the Debian packages that are missing for any of this
 	@.ci/deps $(DEB_PACKAGES)
 
+# TESTS="unit_frame system_%" runs those only.
+TESTS ?= %
+wanted = $(foreach test,$(1),$(if $(filter $(TESTS),$(notdir $(test))),$(test)))
+
 .PHONY: check
-check: deps ## run all tests (SANITIZE=address,undefined or thread, WERROR=1, CC=clang)
+check: deps ## run all tests (SANITIZE=address,undefined or thread, WERROR=1, CC=clang, TESTS=unit_%)
 	$(SUBMAKE) tests
-	@$(ENVIRONMENT) SANITIZE='$(SANITIZE)' tests/run $(CHECKS) $(FUZZERS) $(SCRIPTS)
+	@$(ENVIRONMENT) SANITIZE='$(SANITIZE)' tests/run $(call wanted,$(CHECKS) $(FUZZERS) $(SCRIPTS))
 
 .PHONY: valgrind
 valgrind: ## run all Check tests with the program under test in valgrind
 	$(SUBMAKE) tests
-	@$(ENVIRONMENT) tests/run --valgrind $(CHECKS)
+	@$(ENVIRONMENT) tests/run --valgrind $(call wanted,$(CHECKS))
 
 .PHONY: fuzz
 fuzz: ## fuzz each target for SECONDS=n with libFuzzer
-	$(SUBMAKE) FUZZ=1 CC=clang fuzz-run SECONDS=$(SECONDS)
+	$(SUBMAKE) FUZZ=1 CC=clang fuzz-run SECONDS=$(SECONDS) TESTS='$(TESTS)'
 
 .PHONY: fuzz-run
 fuzz-run: $(FUZZERS)
-	@for fuzzer in $(FUZZERS); do tests/fuzz "$$fuzzer" $(SECONDS) || exit 1; done
+	@for fuzzer in $(call wanted,$(FUZZERS)); do tests/fuzz "$$fuzzer" $(SECONDS) || exit 1; done
 
 .PHONY: bench
 bench: ## measure retortd beside the barest possible server
