@@ -93,7 +93,6 @@ struct server_setup {
 	size_t n_fds;
 	const char *fd_names; /* $LISTEN_FDNAMES; NULL: none */
 	rlim_t max_files;     /* limit of open files; 0: as it is here */
-	uid_t user;	      /* who runs it; 0: who runs the test */
 	int error_output;     /* in place of the log file; 0: the log file */
 	bool without_wrapper;
 };
@@ -126,7 +125,10 @@ void server_spawn(struct server *server, const struct server_setup *setup);
 /* server_spawn(), then waits for READY=1 and reads where it listens. */
 void server_start(struct server *server, const struct server_setup *setup);
 
-/* Starts with a configuration file of this printf text and nothing else. */
+/*
+ * Starts with a configuration file of this printf text and nothing else. Where it says nothing of
+ * timeouts, draining ends after a moment, so that tests may stop the daemon under their clients.
+ */
 void server_start_config(struct server *server, const char *format, ...) PRINTF(2, 3);
 
 /* Writes the configuration file anew, for a reload. */
@@ -152,6 +154,9 @@ void server_run(struct server *server, const struct server_setup *setup, int exi
 
 void server_signal(struct server *server, int signal);
 
+/* Reads where the daemon listens from its log: "NAME: listening on ADDRESS". */
+void server_read_listening(struct server *server);
+
 /* The address of this listener that begins with scheme ("tcp:", NULL: the first). */
 const char *server_address(const struct server *server, const char *listener, const char *scheme);
 
@@ -172,8 +177,8 @@ void file_write(const char *path, const void *data, size_t len);
 size_t server_count_log(const struct server *server, const char *text);
 
 /*
- * A number of the USR1 summary: that in front of label in the line about listener (NULL: the line
- * about the whole daemon); 0 when it is not mentioned.
+ * A number of the USR1 summary: that behind label in the line about listener (NULL: the line about
+ * the whole daemon); 0 when it is not mentioned.
  */
 uint64_t server_counter(struct server *server, const char *listener, const char *label);
 
@@ -205,6 +210,7 @@ int client(const struct server *server, const char *listener, const char *scheme
 void send_all(int fd, const void *data, size_t len);
 void send_text(int fd, const char *text);
 void send_frame(int fd, const void *data, size_t len);
+void hang_up(int *fd);	  /* closes it; it is -1 afterwards */
 void shut_down(int fd);	  /* the sending side */
 void reset_close(int fd); /* with an RST */
 

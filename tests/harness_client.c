@@ -91,6 +91,12 @@ void shut_down(int fd)
 	ck_assert_msg(shutdown(fd, SHUT_WR) == 0, "shutdown: %m");
 }
 
+void hang_up(int *fd)
+{
+	closep(fd);
+	*fd = -1;
+}
+
 void reset_close(int fd)
 {
 	const struct linger now = {.l_onoff = 1};

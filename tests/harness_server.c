@@ -9,7 +9,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -56,6 +55,7 @@ static void open_notify(struct server *server, char path[static SERVER_PATH_MAX]
 
 	(void)snprintf(path, SERVER_PATH_MAX, "%.80s/notify", server->directory);
 	(void)snprintf(address.sun_path, sizeof address.sun_path, "%.90s", path);
+	(void)unlink(path); /* of an earlier run in the same directory */
 	server->notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	ck_assert_int_ge(server->notify, 0);
 	ck_assert_int_eq(bind(server->notify, (struct sockaddr *)&address, sizeof address), 0);
@@ -141,11 +141,6 @@ static void become(const struct server *server, const struct server_setup *setup
 		if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
 			die("setrlimit");
 	}
-	if (setup->user &&
-	    (setgroups(0, NULL) < 0 || setresgid(setup->user, setup->user, setup->user) < 0 ||
-	     setresuid(setup->user, setup->user, setup->user) < 0))
-		die("setresuid");
-	/* After the change of user, which would forget it. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
 		die("prctl");
 	(void)signal(SIGPIPE, SIG_DFL);
@@ -176,14 +171,14 @@ void server_spawn(struct server *server, const struct server_setup *setup)
 	for (size_t i = 0; setup->arguments && setup->arguments[i] && n < ARGUMENTS_MAX - 1; i++)
 		arguments[n++] = (char *)setup->arguments[i];
 	open_notify(server, notify);
+	file_write(server->log, "", 0);
 	server->pid = fork();
 	ck_assert_int_ge(server->pid, 0);
 	if (server->pid == 0)
 		become(server, setup, arguments, notify, parent);
 }
 
-/* Reads where the daemon listens from its log: "NAME: listening on ADDRESS". */
-static void read_listening(struct server *server)
+void server_read_listening(struct server *server)
 {
 	static const char phrase[] = ": listening on ";
 	CLEANUP(freep) char *log = file_read(server->log);
@@ -204,8 +199,9 @@ static void read_listening(struct server *server)
 		ck_assert_uint_lt(server->n_listening, SERVER_LISTENING_MAX);
 		listening = &server->listening[server->n_listening++];
 		(void)snprintf(listening->name, sizeof listening->name, "%s", name);
-		(void)snprintf(listening->address, sizeof listening->address, "%s",
-			       found + strlen(phrase));
+		found += strlen(phrase);
+		(void)snprintf(listening->address, sizeof listening->address, "%.*s",
+			       (int)strcspn(found, " "), found);
 	}
 }
 
@@ -214,7 +210,23 @@ void server_start(struct server *server, const struct server_setup *setup)
 	server_spawn(server, setup);
 	server_wait_notify(server, "READY=1");
 	if (!setup->error_output)
-		read_listening(server);
+		server_read_listening(server);
+}
+
+/*
+ * Writes a configuration of this text. One that says nothing of timeouts drains for a moment only,
+ * as tests stop the daemon under their clients.
+ */
+static void write_config(const struct server *server, const char *text)
+{
+	CLEANUP(freep) char *whole = NULL;
+
+	ck_assert_int_ge(
+		asprintf(&whole, "%s%s",
+			 strstr(text, "timeouts") ? "" : "timeouts: { drain = \"200ms\"; }; ",
+			 text),
+		0);
+	file_write(server->config, whole, strlen(whole));
 }
 
 void server_write_config(struct server *server, const char *format, ...)
@@ -225,7 +237,7 @@ void server_write_config(struct server *server, const char *format, ...)
 	va_start(arguments, format);
 	ck_assert_int_ge(vasprintf(&text, format, arguments), 0);
 	va_end(arguments);
-	file_write(server->config, text, strlen(text));
+	write_config(server, text);
 }
 
 void server_start_config(struct server *server, const char *format, ...)
@@ -312,6 +324,50 @@ size_t server_count_log(const struct server *server, const char *text)
 
 	for (const char *at = strstr(log, text); at; at = strstr(at + 1, text))
 		n++;
+	return n;
+}
+
+/* Finds "LABEL: NUMBER" in a line of the summary. */
+static uint64_t number_of(const char *line, const char *label)
+{
+	char text[128];
+	const char *found;
+
+	(void)snprintf(text, sizeof text, " %s: ", label);
+	found = strstr(line, text);
+	return found ? strtoull(found + strlen(text), NULL, 10) : 0;
+}
+
+uint64_t server_counter(struct server *server, const char *listener, const char *label)
+{
+	uint64_t deadline = harness_now() + (uint64_t)harness_patience();
+	CLEANUP(freep) char *before = file_read(server->log);
+	size_t seen = strlen(before);
+	char start[128];
+
+	(void)snprintf(start, sizeof start, " %s%ssummary: ", listener ? listener : "",
+		       listener ? ": " : "");
+	server_signal(server, SIGUSR1);
+	for (;;) {
+		CLEANUP(freep) char *log = file_read(server->log);
+		char *found = strstr(log + seen, start);
+		char *end = found ? strchr(found, '\n') : NULL;
+
+		if (end) {
+			*end = 0;
+			return number_of(found + strlen(start) - 1, label);
+		}
+		harness_pause(deadline, "the summary");
+	}
+}
+
+uint64_t server_wait_counter(struct server *server, const char *listener, const char *label,
+			     uint64_t least)
+{
+	uint64_t deadline = harness_now() + (uint64_t)harness_patience(), n;
+
+	while ((n = server_counter(server, listener, label)) < least)
+		harness_pause(deadline, label);
 	return n;
 }
 

@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Limits and timeouts: what is refused, with which words, and that it is counted; that nobody
+ * else notices; and that a client which does not read costs no more than it may.
+ */
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "harness.h"
+
+/* A client that is served: a round trip through framing length. */
+static void assert_served(int fd)
+{
+	send_frame(fd, "ping", 4);
+	expect_frame(fd, "ping", 4);
+}
+
+START_TEST(max_clients)
+{
+	CLEANUP(closep) int one = -1, two = -1, three = -1, four = -1, line = -1;
+	struct server server;
+
+	server_start_config(&server, "%s",
+			    "max_clients = 3; timeouts: { drain = \"300ms\"; }; listeners: ("
+			    "{ name = \"length\"; listen = \"tcp://127.0.0.1:0\"; },"
+			    "{ name = \"line\"; framing = \"line\"; listen = \"unix:l\"; },"
+			    "{ name = \"raw\"; framing = \"raw\"; listen = \"tcp://127.0.0.1:0\"; "
+			    "});");
+	one = client(&server, "length", NULL);
+	two = client(&server, "length", NULL);
+	line = client(&server, "line", NULL);
+	assert_served(one);
+	assert_served(two);
+	send_text(line, "x\n");
+	expect_text(line, "x\n");
+
+	three = client(&server, "length", NULL);
+	expect_error_frame(three, "client");
+	hang_up(&three);
+	three = client(&server, "line", NULL);
+	expect_error_line(three, "client");
+	hang_up(&three);
+	three = client(&server, "raw", NULL);
+	expect_end(three);
+	hang_up(&three);
+	ck_assert_uint_eq(server_wait_counter(&server, "length", "refused by max_clients", 1), 1);
+	ck_assert_uint_eq(server_counter(&server, "line", "refused by max_clients"), 1);
+	ck_assert_uint_eq(server_counter(&server, "raw", "refused by max_clients"), 1);
+	assert_served(one);
+
+	/* Whoever leaves makes room. */
+	hang_up(&two);
+	(void)server_wait_counter(&server, "length", "clients gone", 1);
+	four = client(&server, "length", NULL);
+	assert_served(four);
+	server_stop(&server);
+}
+END_TEST
+
+START_TEST(max_clients_of_a_listener)
+{
+	CLEANUP(closep) int one = -1, two = -1, other = -1;
+	struct server server;
+
+	server_start_config(
+		&server, "%s",
+		"timeouts: { drain = \"300ms\"; }; listeners: ("
+		"{ name = \"small\"; max_clients = 1; listen = \"tcp://127.0.0.1:0\"; },"
+		"{ name = \"large\"; listen = \"tcp://127.0.0.1:0\"; });");
+	one = client(&server, "small", NULL);
+	assert_served(one);
+	two = client(&server, "small", NULL);
+	expect_error_frame(two, "client");
+	other = client(&server, "large", NULL);
+	assert_served(other);
+	ck_assert_uint_eq(server_wait_counter(&server, "small", "refused by max_clients", 1), 1);
+	server_stop(&server);
+}
+END_TEST
+
+/* Connects to port from a loopback address of our choice. */
+static int client_from(const char *source, unsigned port)
+{
+	struct sockaddr_in from = {.sin_family = AF_INET}, to = from;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const struct timeval deadline = {.tv_sec = harness_patience() / 1000};
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(inet_pton(AF_INET, source, &from.sin_addr), 1);
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	to.sin_port = htons((uint16_t)port);
+	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof deadline), 0);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&from, sizeof from), 0);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+	return fd;
+}
+
+START_TEST(max_clients_per_address)
+{
+	static const char name[] = "refused by max_clients_per_address";
+	CLEANUP(closep) int one = -1, two = -1, three = -1, other = -1, local = -1;
+	struct server server;
+	unsigned port;
+
+	server_start_config(&server, "%s",
+			    "max_clients_per_address = 2; timeouts: { drain = \"300ms\"; }; "
+			    "listeners: ("
+			    "{ name = \"a\"; listen = \"tcp://127.0.0.1:0\"; },"
+			    "{ name = \"u\"; listen = \"unix:u\"; });");
+	port = server_port(&server, "a", NULL);
+	one = client_from("127.0.0.1", port);
+	two = client_from("127.0.0.1", port);
+	assert_served(one);
+	assert_served(two);
+	three = client_from("127.0.0.1", port);
+	expect_error_frame(three, "address");
+	other = client_from("127.0.0.2", port);
+	assert_served(other);
+	ck_assert_uint_eq(server_wait_counter(&server, "a", name, 1), 1);
+
+	hang_up(&three);
+	hang_up(&one);
+	(void)server_wait_counter(&server, "a", "clients gone", 1);
+	three = client_from("127.0.0.1", port);
+	assert_served(three);
+	local = client(&server, "u", NULL);
+	assert_served(local);
+	server_stop(&server);
+}
+END_TEST
+
+/* ---- clients that do not read ---- */
+
+enum { SILENT = 8, LOAD = 24 << 20 };
+
+/* Sends until the socket takes no more, and still none after others were served. */
+static size_t send_until_stuck(int fd, const uint8_t *data, size_t len, int other)
+{
+	unsigned stuck = 0;
+	size_t sent = 0;
+
+	while (sent < len && stuck < 50) {
+		ssize_t n = send(fd, data + sent, MIN(len - sent, (size_t)100000),
+				 MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		ck_assert_msg(n >= 0 || errno == EAGAIN, "send: %m");
+		if (n > 0) {
+			sent += (size_t)n;
+			stuck = 0;
+		} else {
+			assert_served(other);
+			stuck++;
+		}
+	}
+	return sent;
+}
+
+/* Reads while it sends the rest: all the answers have to be there and right. */
+static void read_all(int fd, const uint8_t *data, size_t len, size_t sent)
+{
+	CLEANUP(buffer_done) struct buffer got = {0};
+
+	exchange(fd, data + sent, len - sent, 0, NULL, true, 0, &got);
+	assert_bytes(got.data, got.len, data, len, "what waited");
+}
+
+static void check_pending(const char *listener, enum framing framing, size_t message)
+{
+	CLEANUP(buffer_done) struct buffer load = {0};
+	CLEANUP(freep) uint8_t *text = malloc(message);
+	CLEANUP(closep) int other = -1;
+	size_t sent[SILENT], before, after;
+	int fds[SILENT];
+	struct server server;
+
+	ck_assert_ptr_nonnull(text);
+	for (size_t i = 0; load.len < LOAD; i++) {
+		memset(text, (int)('a' + i % 26), message);
+		wrap(&load, framing, text, message);
+	}
+	server_start_config(
+		&server, "%s",
+		"workers = 1; max_pending = \"64K\"; max_message = \"64K\"; listeners: ("
+		"{ name = \"other\"; listen = \"tcp://127.0.0.1:0\"; },"
+		"{ name = \"raw\"; framing = \"raw\"; listen = \"tcp://127.0.0.1:0\"; },"
+		"{ name = \"line\"; framing = \"line\"; listen = \"unix:line\"; },"
+		"{ name = \"length\"; listen = \"tcp://127.0.0.1:0\"; });");
+	other = client(&server, "other", NULL);
+	for (int i = 0; i < SILENT; i++)
+		fds[i] = client(&server, listener, NULL);
+	/* One that has sent and read all, so that the worker's own memory is grown. */
+	{
+		CLEANUP(closep) int first = client(&server, listener, NULL);
+
+		read_all(first, load.data, load.len, 0);
+	}
+	assert_served(other);
+	before = server_rss(&server);
+	for (int i = 0; i < SILENT; i++)
+		sent[i] = send_until_stuck(fds[i], load.data, load.len, other);
+	after = server_rss(&server);
+	if (!harness_slow()) /* sanitizers have memory of their own */
+		ck_assert_msg(after < before + SILENT * 3 * 65536 + (1 << 20),
+			      "%zu bytes more for %d clients", after - before, SILENT);
+	for (int i = 0; i < SILENT; i++) {
+		ck_assert_msg(sent[i] < load.len, "client %d sent all %zu bytes", i, sent[i]);
+		read_all(fds[i], load.data, load.len, sent[i]);
+		(void)close(fds[i]);
+	}
+	server_stop(&server);
+}
+
+START_TEST(max_pending_short_frames)
+{
+	check_pending("length", FRAMING_LENGTH, 100);
+}
+END_TEST
+
+START_TEST(max_pending_long_frames)
+{
+	check_pending("length", FRAMING_LENGTH, 65536);
+}
+END_TEST
+
+START_TEST(max_pending_lines)
+{
+	check_pending("line", FRAMING_LINE, 1000);
+}
+END_TEST
+
+START_TEST(max_pending_raw)
+{
+	check_pending("raw", FRAMING_RAW, 10000);
+}
+END_TEST
+
+/* A waiting daemon must sleep: neither a full socket nor unread input may make it spin. */
+START_TEST(waiting_costs_no_cpu)
+{
+	CLEANUP(buffer_done) struct buffer load = {0};
+	CLEANUP(closep) int other = -1, fd = -1, half = -1;
+	uint64_t until, before;
+	struct server server;
+	char text[1000];
+
+	memset(text, 'x', sizeof text);
+	while (load.len < LOAD)
+		wrap(&load, FRAMING_LENGTH, text, sizeof text);
+	server_start_config(&server, "%s",
+			    "workers = 1; max_pending = \"64K\"; max_message = \"64K\"; listeners: "
+			    "({ name = \"a\"; listen = \"tcp://127.0.0.1:0\"; });");
+	other = client(&server, "a", NULL);
+	fd = client(&server, "a", NULL);
+	half = client(&server, "a", NULL);
+	(void)send_until_stuck(fd, load.data, load.len, other);
+	(void)send_until_stuck(half, load.data, load.len, other);
+	shut_down(half);
+	assert_served(other);
+	before = server_cpu(&server);
+	for (until = harness_now() + 500; harness_now() < until;)
+		(void)poll(NULL, 0, 100); /* measures a stretch of time, which has to pass */
+	ck_assert_msg(server_cpu(&server) - before < 100, "%llu ms of CPU time in 500 ms",
+		      (unsigned long long)(server_cpu(&server) - before));
+	hang_up(&fd);
+	hang_up(&half);
+	server_stop(&server);
+}
+END_TEST
+
+/* ---- time ---- */
+
+START_TEST(idle_clients_are_closed)
+{
+	CLEANUP(closep) int idle = -1, busy = -1, line = -1;
+	struct server server;
+	struct pollfd polled;
+
+	server_start_config(&server, "%s",
+			    "timeouts: { idle = \"500ms\"; drain = \"300ms\"; }; listeners: ("
+			    "{ name = \"length\"; listen = \"tcp://127.0.0.1:0\"; },"
+			    "{ name = \"line\"; framing = \"line\"; listen = \"unix:l\"; },"
+			    "{ name = \"patient\"; timeouts: { idle = 0; }; "
+			    "listen = \"tcp://127.0.0.1:0\"; });");
+	line = client(&server, "line", NULL);
+	idle = client(&server, "length", NULL);
+	busy = client(&server, "length", NULL);
+	/* While one waits for the silent one's end, another keeps talking. */
+	polled = (struct pollfd){.fd = idle, .events = POLLIN};
+	while (poll(&polled, 1, 20) == 0)
+		assert_served(busy);
+	expect_gone(idle);
+	assert_served(busy);
+	expect_gone(line);
+	expect_gone(busy);
+	ck_assert_uint_eq(server_wait_counter(&server, "length", "closed for idleness", 2), 2);
+	server_assert_serves(&server, "patient", FRAMING_LENGTH);
+	server_stop(&server);
+}
+END_TEST
+
+START_TEST(unfinished_messages_time_out)
+{
+	static const char *const begun[] = {"5", "5         ", "5         abcd", "60000     abcd"};
+	CLEANUP(closep) int served = -1;
+	struct server server;
+
+	server_start_config(&server, "%s",
+			    "timeouts: { message = \"200ms\"; drain = \"300ms\"; }; listeners: ("
+			    "{ name = \"length\"; listen = \"tcp://127.0.0.1:0\"; });");
+	served = client(&server, "length", NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(begun); i++) {
+		CLEANUP(closep) int fd = client(&server, "length", NULL);
+
+		send_text(fd, "2         ok");
+		send_text(fd, begun[i]);
+		expect_frame(fd, "ok", 2);
+		expect_error_frame(fd, "timed out");
+	}
+	ck_assert_uint_eq(server_wait_counter(&server, "length", "messages timed out", 4), 4);
+	/* Between messages there is no hurry. */
+	assert_served(served);
+	server_stop(&server);
+}
+END_TEST
+
+/* A byte now and then does not put the end off. */
+START_TEST(trickling_does_not_extend_the_time)
+{
+	CLEANUP(closep) int fd = -1;
+	struct server server;
+	struct pollfd polled;
+	size_t sent = 0;
+
+	server_start_config(&server, "%s",
+			    "timeouts: { message = \"300ms\"; drain = \"300ms\"; }; listeners: ("
+			    "{ name = \"length\"; listen = \"tcp://127.0.0.1:0\"; });");
+	fd = client(&server, "length", NULL);
+	send_text(fd, "100000    ");
+	polled = (struct pollfd){.fd = fd, .events = POLLIN};
+	while (poll(&polled, 1, 10) == 0) {
+		send_text(fd, "x");
+		ck_assert_uint_lt(++sent, 100000);
+	}
+	expect_error_frame(fd, "timed out");
+	server_stop(&server);
+}
+END_TEST
+
+/* ---- descriptors ---- */
+
+START_TEST(no_descriptors_left)
+{
+	enum { CLIENTS = 200, FILES = 64 };
+	int fds[CLIENTS], served = 0, waiting;
+	struct server server;
+	char *said;
+
+	server_init(&server);
+	server_start(&server,
+		     &(struct server_setup){
+			     .config = "workers = 1; max_clients = 1000; listeners: ("
+				       "{ name = \"a\"; listen = \"tcp://127.0.0.1:0\"; });",
+			     .max_files = FILES,
+			     .without_wrapper = true});
+	for (int i = 0; i < CLIENTS; i++) {
+		fds[i] = client(&server, "a", NULL);
+		send_frame(fds[i], "ping", 4);
+	}
+	said = server_wait_log(&server, "descriptor");
+	ck_assert_ptr_nonnull(strstr(said, "pause"));
+	free(said);
+	/* The first ones are connected, and notice nothing. */
+	while (served < CLIENTS) {
+		struct pollfd polled = {fds[served], POLLIN, 0};
+
+		if (poll(&polled, 1, 500) == 0)
+			break;
+		expect_frame(fds[served], "ping", 4);
+		served++;
+	}
+	ck_assert_int_gt(served, FILES / 2);
+	ck_assert_int_lt(served, FILES);
+	for (int i = 0; i < served; i++)
+		assert_served(fds[i]);
+	ck_assert_uint_eq(server_count_log(&server, "pause"), 1);
+
+	/* Each that leaves lets another in, with nothing else to be done. */
+	for (waiting = served; waiting < CLIENTS; waiting++) {
+		(void)close(fds[waiting - served]);
+		expect_frame(fds[waiting], "ping", 4);
+	}
+	for (int i = CLIENTS - served; i < CLIENTS; i++) {
+		assert_served(fds[i]);
+		(void)close(fds[i]);
+	}
+	server_assert_serves(&server, "a", FRAMING_LENGTH);
+	said = server_wait_log(&server, "again");
+	free(said);
+	server_stop(&server);
+}
+END_TEST
+
+/* ---- the end ---- */
+
+START_TEST(stopping_gives_what_is_owed)
+{
+	CLEANUP(buffer_done) struct buffer load = {0}, got = {0};
+	CLEANUP(closep) int fd = -1, idle = -1, other = -1;
+	struct server server;
+	char text[1000];
+
+	memset(text, 'x', sizeof text);
+	/* More than the sockets hold, less than max_pending more. */
+	while (load.len < (3 << 20))
+		wrap(&load, FRAMING_LENGTH, text, sizeof text);
+	server_start_config(&server, "%s",
+			    "workers = 1; timeouts: { drain = \"20s\"; }; listeners: ("
+			    "{ name = \"u\"; listen = \"unix:u\"; });");
+	fd = client(&server, "u", NULL);
+	idle = client(&server, "u", NULL);
+	other = client(&server, "u", NULL);
+	send_all(fd, load.data, load.len);
+	assert_served(other);
+	(void)server_wait_counter(&server, "u", "bytes in", load.len);
+	server_signal(&server, SIGTERM);
+	server_wait_notify(&server, "STOPPING=1");
+	/* Those who are owed nothing are told at once. */
+	expect_gone(idle);
+	expect_gone(other);
+	hang_up(&idle);
+	hang_up(&other);
+	recv_to_end(fd, &got);
+	ck_assert_uint_ge(got.len, load.len);
+	assert_bytes(got.data, load.len, load.data, load.len, "drained");
+	hang_up(&fd);
+	server_assert_ended(&server, 0);
+	server_done(&server);
+}
+END_TEST
+
+/* Sends more than the sockets hold, and reads none of the answers. */
+static int stuck_client(struct server *server)
+{
+	CLEANUP(buffer_done) struct buffer load = {0};
+	CLEANUP(closep) int other = client(server, "a", NULL);
+	char text[1000];
+	int fd = client(server, "a", NULL);
+
+	memset(text, 'x', sizeof text);
+	while (load.len < LOAD)
+		wrap(&load, FRAMING_LENGTH, text, sizeof text);
+	(void)send_until_stuck(fd, load.data, load.len, other);
+	return fd;
+}
+
+START_TEST(draining_ends)
+{
+	CLEANUP(closep) int stuck = -1, silent = -1;
+	struct server server;
+	uint64_t begun;
+
+	server_start_config(&server, "%s",
+			    "timeouts: { drain = \"300ms\"; }; listeners: ("
+			    "{ name = \"a\"; listen = \"tcp://127.0.0.1:0\"; });");
+	stuck = stuck_client(&server);
+	silent = client(&server, "a", NULL);
+	assert_served(silent);
+	begun = harness_now();
+	server_signal(&server, SIGTERM);
+	server_assert_ended(&server, 0);
+	ck_assert_uint_ge(harness_now() - begun, 250);
+	ck_assert_uint_lt(harness_now() - begun, (uint64_t)harness_patience() / 2);
+	server_done(&server);
+}
+END_TEST
+
+START_TEST(a_second_signal_ends_at_once)
+{
+	CLEANUP(closep) int stuck = -1;
+	struct server server;
+	uint64_t begun;
+
+	server_start_config(&server, "%s",
+			    "timeouts: { drain = \"10min\"; }; listeners: ("
+			    "{ name = \"a\"; listen = \"tcp://127.0.0.1:0\"; });");
+	stuck = stuck_client(&server);
+	begun = harness_now();
+	server_signal(&server, SIGTERM);
+	server_wait_notify(&server, "STOPPING=1");
+	server_signal(&server, SIGINT);
+	server_assert_ended(&server, 0);
+	ck_assert_uint_lt(harness_now() - begun, (uint64_t)harness_patience() / 2);
+	server_done(&server);
+}
+END_TEST
+
+START_TEST(interrupt_stops_in_order)
+{
+	struct server server;
+
+	server_start_config(&server, "%s",
+			    "listeners: ({ name = \"a\"; listen "
+			    "= \"unix:a\"; });");
+	server_assert_serves(&server, "a", FRAMING_LENGTH);
+	server_signal(&server, SIGINT);
+	server_wait_notify(&server, "STOPPING=1");
+	server_assert_ended(&server, 0);
+	server_done(&server);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("system_limits");
+
+	harness_add(suite, max_clients);
+	harness_add(suite, max_clients_of_a_listener);
+	harness_add(suite, max_clients_per_address);
+	harness_add(suite, max_pending_short_frames);
+	harness_add(suite, max_pending_long_frames);
+	harness_add(suite, max_pending_lines);
+	harness_add(suite, max_pending_raw);
+	harness_add(suite, waiting_costs_no_cpu);
+	harness_add(suite, idle_clients_are_closed);
+	harness_add(suite, unfinished_messages_time_out);
+	harness_add(suite, trickling_does_not_extend_the_time);
+	harness_add(suite, no_descriptors_left);
+	harness_add(suite, stopping_gives_what_is_owed);
+	harness_add(suite, draining_ends);
+	harness_add(suite, a_second_signal_ends_at_once);
+	harness_add(suite, interrupt_stops_in_order);
+	return harness_main(suite);
+}
