@@ -6,6 +6,8 @@
  * state of its senders. What retort-protocol(7) forbids to answer is counted and dropped.
  */
 
+#include <stdbool.h>
+
 #include "list.h"
 #include "loop.h"
 #include "mailbox.h"
@@ -24,7 +26,9 @@ struct datagrams {
 };
 
 struct datagram {
-	struct letter letter; /* carries the socket from thread to thread */
+	struct letter letter; /* carries the socket to its worker and back */
+	struct letter stop;   /* asks for it back, perhaps while letter is on its way yet */
+	bool asked_back;      /* stop was posted; for its owner alone */
 	struct watch watch;
 	struct list link;
 	struct datagrams *datagrams;

@@ -63,6 +63,9 @@ static void dismiss(struct listeners *listeners, struct listening *listening)
 {
 	char text[ADDRESS_TEXT_MAX];
 
+	/* A reload may have dismissed it already, and its worker not given it back yet. */
+	if (listening->datagram && listening->datagram->asked_back)
+		return;
 	log_write(LOG_INFO, &(struct log_about){.listener = listening->listener->name},
 		  "not listening any more on %s", endpoint_format(&listening->endpoint, text));
 	if (!listening->datagram) {
@@ -70,7 +73,8 @@ static void dismiss(struct listeners *listeners, struct listening *listening)
 		return;
 	}
 	ports_set_served(&listeners->ports, port_of(&listening->endpoint), false);
-	crew_post(listeners->crew, listening->worker, &listening->datagram->letter,
+	listening->datagram->asked_back = true;
+	crew_post(listeners->crew, listening->worker, &listening->datagram->stop,
 		  LETTER_DATAGRAM_STOP);
 }
 

@@ -96,7 +96,7 @@ static void read_letter(struct worker *worker, struct letter *letter)
 		start_datagram(worker, CONTAINER_OF(letter, struct datagram, letter));
 		break;
 	case LETTER_DATAGRAM_STOP:
-		stop_datagram(worker, CONTAINER_OF(letter, struct datagram, letter));
+		stop_datagram(worker, CONTAINER_OF(letter, struct datagram, stop));
 		break;
 	case LETTER_UPDATE:
 		update(worker);
