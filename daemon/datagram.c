@@ -47,7 +47,7 @@ static void drop(struct datagram *datagram, const struct msghdr *message, enum c
 	memcpy(&sender.socket, message->msg_name, message->msg_namelen);
 	(void)endpoint_format(&sender, text);
 	counters_add(datagram->session.counters, counter, 1);
-	log_folded(LOG_KIND_DATAGRAM, LOG_NOTICE, &about, "not answered: %s", about.reason);
+	log_folded(LOG_NOT_ANSWERED, &about, "not answered: %s", about.reason);
 }
 
 /* Readies the batch to receive. */

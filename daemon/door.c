@@ -53,8 +53,7 @@ static void open_again(struct door *door)
 	door->shut = false;
 	(void)sd_event_source_set_enabled(door->retry, SD_EVENT_OFF);
 	set_accepting(door, SD_EVENT_ON);
-	log_folded(LOG_KIND_RESUMED, LOG_NOTICE, NULL, "accepting again: %" PRIu64 " clients",
-		   door->clients);
+	log_folded(LOG_RESUMED, NULL, "accepting again: %" PRIu64 " clients", door->clients);
 }
 
 static int retry(sd_event_source *source, uint64_t usec, void *userdata)
@@ -73,7 +72,7 @@ static void shut(struct door *door, const char *why)
 		return;
 	door->shut = true;
 	set_accepting(door, SD_EVENT_OFF);
-	log_folded(LOG_KIND_PAUSED, LOG_WARNING, NULL,
+	log_folded(LOG_PAUSED, NULL,
 		   "not accepting for now: %s; %" PRIu64
 		   " clients are served, others wait until one "
 		   "leaves (a greater LimitNOFILE= lets in more)",
@@ -131,9 +130,9 @@ static void log_arrival(const struct peer *peer)
 	};
 
 	if (peer->reason)
-		log_folded(LOG_KIND_REFUSED, LOG_NOTICE, &about, "refused: %s", peer->reason);
+		log_folded(LOG_REFUSED, &about, "refused: %s", peer->reason);
 	else
-		log_write(LOG_DEBUG, &about, "connected");
+		log_write(LOG_CONNECTED, &about, "connected");
 }
 
 /* Takes a new connection over, fd included. */

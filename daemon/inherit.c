@@ -84,7 +84,7 @@ int inherit(struct inherited *ret_inherited)
 		int fd = SD_LISTEN_FDS_START + i, r = examine(fd, &socket->endpoint);
 
 		if (r < 0) {
-			log_write(LOG_WARNING, NULL,
+			log_write(LOG_NOT_INHERITED, NULL,
 				  "inherited descriptor %i (%s) is no socket to listen on: %s, "
 				  "closing it",
 				  fd, names[i], strerror(-r));
@@ -113,7 +113,7 @@ void inherited_done(struct inherited *inherited)
 
 		if (socket->fd >= 0)
 			log_write(
-				LOG_WARNING, NULL,
+				LOG_NOT_INHERITED, NULL,
 				"inherited socket \"%s\" (%s) belongs to no listener: neither its "
 				"name nor its address is in the configuration, closing it",
 				socket->name, endpoint_format(&socket->endpoint, text));

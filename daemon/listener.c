@@ -251,13 +251,15 @@ static int open_endpoint(struct listener *listener, const struct listener_config
 	int fd, r, status;
 
 	if (rival) {
-		log_write(LOG_ERR, &me, "cannot bind %s: listener \"%s\" has that address",
+		log_write(LOG_CANNOT_LISTEN, &me,
+			  "cannot bind %s: listener \"%s\" has that address",
 			  endpoint_format(endpoint, text), rival);
 		return EX_UNAVAILABLE;
 	}
 	r = get_file(config, &file);
 	if (r < 0) {
-		log_write(LOG_ERR, &me, "user or group is not known to this system any more");
+		log_write(LOG_CANNOT_LISTEN, &me,
+			  "user or group is not known to this system any more");
 		return EX_CONFIG;
 	}
 	r = bind_open(endpoint, &file, &fd);
@@ -266,12 +268,12 @@ static int open_endpoint(struct listener *listener, const struct listener_config
 	if (r == 0)
 		return 0;
 	if (is_dispensable(endpoint, n_endpoints, r)) {
-		log_write(LOG_INFO, &me, "this host has no IPv6, doing without %s",
+		log_write(LOG_NO_FAMILY, &me, "this host has no IPv6, doing without %s",
 			  endpoint_format(endpoint, text));
 		return 0;
 	}
 	status = bind_explain(endpoint, r, explanation);
-	log_write(LOG_ERR, &me, "%s", explanation);
+	log_write(LOG_CANNOT_LISTEN, &me, "%s", explanation);
 	return status;
 }
 
@@ -290,8 +292,8 @@ static int open_address(struct listener *listener, const struct listener_config 
 
 	r = address_resolve(address, true, directory, &endpoints, &n, &problem);
 	if (r < 0) {
-		log_write(LOG_ERR, &me, "cannot resolve %s: %s", address_format(address, text),
-			  problem ? problem : strerror(-r));
+		log_write(LOG_CANNOT_LISTEN, &me, "cannot resolve %s: %s",
+			  address_format(address, text), problem ? problem : strerror(-r));
 		return EX_UNAVAILABLE;
 	}
 	for (size_t i = 0; i < n; i++) {
@@ -303,7 +305,8 @@ static int open_address(struct listener *listener, const struct listener_config 
 		}
 		r = take_bound(listener, &endpoints[i], inherited, sockets);
 		if (r < 0) {
-			log_write(LOG_ERR, &me, "cannot use the inherited socket for %s: %s",
+			log_write(LOG_CANNOT_LISTEN, &me,
+				  "cannot use the inherited socket for %s: %s",
 				  endpoint_format(&endpoints[i], text), strerror(-r));
 			return EX_OSERR;
 		}
@@ -343,7 +346,7 @@ int listener_open(struct listener *listener, const struct listener_config *confi
 
 	r = take_named(listener, inherited, ret_sockets, &streams, &datagrams);
 	if (r < 0) {
-		log_write(LOG_ERR, &(struct log_about){.listener = listener->name},
+		log_write(LOG_CANNOT_LISTEN, &(struct log_about){.listener = listener->name},
 			  "cannot use an inherited socket: %s", strerror(-r));
 		return EX_OSERR;
 	}
@@ -358,7 +361,8 @@ int listener_open(struct listener *listener, const struct listener_config *confi
 		if (is_relative_unix(address)) {
 			directory = make_directory();
 			if (!directory) {
-				log_write(LOG_ERR, &(struct log_about){.listener = listener->name},
+				log_write(LOG_CANNOT_LISTEN,
+					  &(struct log_about){.listener = listener->name},
 					  "no runtime directory for unix:%s: set $XDG_RUNTIME_DIR, "
 					  "or give an absolute path",
 					  address->path);

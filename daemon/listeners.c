@@ -52,7 +52,7 @@ static int serve(struct listeners *listeners, struct listening *listening)
 	else
 		r = door_watch(listeners->door, listening);
 	if (r == 0)
-		log_write(LOG_INFO, &(struct log_about){.listener = listening->listener->name},
+		log_write(LOG_LISTENING, &(struct log_about){.listener = listening->listener->name},
 			  "listening on %s%s", endpoint_format(&listening->endpoint, text),
 			  listening->inherited ? " (opened by the service manager)" : "");
 	return r;
@@ -66,7 +66,7 @@ static void dismiss(struct listeners *listeners, struct listening *listening)
 	/* A reload may have dismissed it already, and its worker not given it back yet. */
 	if (listening->datagram && listening->datagram->asked_back)
 		return;
-	log_write(LOG_INFO, &(struct log_about){.listener = listening->listener->name},
+	log_write(LOG_NOT_LISTENING, &(struct log_about){.listener = listening->listener->name},
 		  "not listening any more on %s", endpoint_format(&listening->endpoint, text));
 	if (!listening->datagram) {
 		listening_free(listening);
@@ -274,7 +274,7 @@ static void take_step(struct listeners *listeners, struct generation *generation
 		list_append(&listener->sockets, &listening->link);
 	}
 	if (serve_sockets(listeners, &listener->sockets) < 0)
-		log_write(LOG_ERR, &(struct log_about){.listener = listener->name},
+		log_write(LOG_OUT_OF_MEMORY, &(struct log_about){.listener = listener->name},
 			  "out of memory, not all of its addresses are served");
 }
 

@@ -15,16 +15,46 @@
 
 enum {
 	LINE_MAX_BYTES = 1024,
-	FIELDS_MAX = 12,
+	FIELDS_MAX = 13,
 	FIELD_BYTES = 256,
 	FOLDS_MAX = 256, /* kinds × listeners remembered at once; beyond it nothing is folded */
 	FOLD_MILLISECONDS = 1000,
 };
 
+/* The identifiers are those of systemd/retort.catalog, and never change. */
+static const struct {
+	int priority;
+	const char *id;
+} kinds[LOG_KINDS] = {
+	[LOG_LISTENING] = {LOG_INFO, "2cdee123486f499ab9abd07a935e72da"},
+	[LOG_NOT_LISTENING] = {LOG_INFO, "6371020507844d8482bd8e360ac107b0"},
+	[LOG_CANNOT_LISTEN] = {LOG_ERR, "de8f7af1faa64da6821dff069ac44c92"},
+	[LOG_NO_FAMILY] = {LOG_INFO, "382ccd0631994b5dbe3c9924aa032d65"},
+	[LOG_NOT_INHERITED] = {LOG_WARNING, "4a42500048e641eca149e19f7e6acae7"},
+	[LOG_CONNECTED] = {LOG_DEBUG, "75a00667784d422784296710207bda7f"},
+	[LOG_GONE] = {LOG_DEBUG, "1d1d92cca5d44864bc187504a4348900"},
+	[LOG_REFUSED] = {LOG_NOTICE, "c26bcd6ae8b442e2a47b61d1d33764d4"},
+	[LOG_PAUSED] = {LOG_NOTICE, "c33b70599924400d868a2350fa8c6146"},
+	[LOG_RESUMED] = {LOG_NOTICE, "5c90c822a6414fb2901f3528a55ca33b"},
+	[LOG_MALFORMED] = {LOG_NOTICE, "413b6a6b497f4f9cbb262fbbdc5a505d"},
+	[LOG_TOO_LONG] = {LOG_NOTICE, "94648a6c0731465a9c6c6ab74b7b396a"},
+	[LOG_ERROR_FRAME] = {LOG_NOTICE, "96a069870e564c5db262a0da0dae452b"},
+	[LOG_CUT_SHORT] = {LOG_NOTICE, "cf0f327753c944969bcf17708e49f953"},
+	[LOG_TIMED_OUT] = {LOG_NOTICE, "9ee685a791344c4394fff152af5eeca1"},
+	[LOG_IDLE] = {LOG_NOTICE, "b5b8186d9e334beeac26df0c6218969e"},
+	[LOG_NOT_ANSWERED] = {LOG_NOTICE, "6011988e1e40459080065e1e362395a4"},
+	[LOG_OUT_OF_MEMORY] = {LOG_ERR, "5e88afb1ea054ac98afc6468420060df"},
+	[LOG_CONFIG_PROBLEM] = {LOG_ERR, "78e5e6503e8f41238fc8a1f6ff3682f9"},
+	[LOG_RELOADED] = {LOG_NOTICE, "5652968766ce4b2a9babd153d07ed371"},
+	[LOG_NOT_RELOADED] = {LOG_ERR, "634d59b966cb44208e5714598199976b"},
+	[LOG_STOPPING] = {LOG_NOTICE, "9948f99b2dd541fba11aae3b9c12b4f1"},
+	[LOG_SUMMARY] = {LOG_NOTICE, "14688b0c56d14a1fa6f69be8216a49e8"},
+	[LOG_FAULT] = {LOG_ERR, "6f2fb9dcc847474a93105eb0176eb174"},
+};
+
 /* One kind of entry of one listener that was said lately. */
 struct fold {
 	enum log_kind kind;
-	int priority;
 	char listener[65];
 	uint64_t since;	     /* when it was said, in milliseconds */
 	uint64_t suppressed; /* how often it was not said since */
@@ -61,6 +91,11 @@ void log_open(bool verbose)
 		state.timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 }
 
+bool log_is_journal(void)
+{
+	return state.journal;
+}
+
 bool log_verbose(void)
 {
 	return state.level >= LOG_DEBUG;
@@ -83,14 +118,15 @@ static void PRINTF(2, 3) add_field(struct fields *fields, const char *format, ..
 	fields->parts[fields->n++] = (struct iovec){text, strlen(text)};
 }
 
-static void write_journal(int priority, const struct log_about *about, const char *text)
+static void write_journal(enum log_kind kind, const struct log_about *about, const char *text)
 {
 	char message[LINE_MAX_BYTES + 16];
 	struct fields fields = {.n = 0};
 
 	(void)snprintf(message, sizeof(message), "MESSAGE=%s", text);
 	fields.parts[fields.n++] = (struct iovec){message, strlen(message)};
-	add_field(&fields, "PRIORITY=%i", priority);
+	add_field(&fields, "PRIORITY=%i", kinds[kind].priority);
+	add_field(&fields, "MESSAGE_ID=%s", kinds[kind].id);
 	add_field(&fields, "SYSLOG_IDENTIFIER=retortd");
 	if (about->listener)
 		add_field(&fields, "RETORT_LISTENER=%s", about->listener);
@@ -131,7 +167,7 @@ static void write_stderr(int priority, const char *text)
 	(void)!write(STDERR_FILENO, line, (size_t)MIN(n, (int)sizeof(line) - 1));
 }
 
-static void write_entry(int priority, const struct log_about *about, const char *text)
+static void write_entry(enum log_kind kind, const struct log_about *about, const char *text)
 {
 	static const struct log_about nothing;
 	char line[LINE_MAX_BYTES], client[32] = "";
@@ -145,31 +181,44 @@ static void write_entry(int priority, const struct log_about *about, const char 
 		       about->peer && *client ? " (" : "", about->peer ? about->peer : "",
 		       about->peer && *client ? ")" : "", about->peer || *client ? ": " : "", text);
 	if (state.journal)
-		write_journal(priority, about, line);
+		write_journal(kind, about, line);
 	else
-		write_stderr(priority, line);
+		write_stderr(kinds[kind].priority, line);
 }
 
-static void PRINTF(3, 0)
-	write_va(int priority, const struct log_about *about, const char *format, va_list arguments)
+static void PRINTF(3, 0) write_va(enum log_kind kind, const struct log_about *about,
+				  const char *format, va_list arguments)
 {
 	char text[LINE_MAX_BYTES];
 	int saved = errno;
 
 	(void)vsnprintf(text, sizeof(text), format, arguments); /* cut short when too long */
-	write_entry(priority, about, text);
+	write_entry(kind, about, text);
 	errno = saved;
 }
 
-void log_write(int priority, const struct log_about *about, const char *format, ...)
+void log_write(enum log_kind kind, const struct log_about *about, const char *format, ...)
 {
 	va_list arguments;
 
-	if (priority > state.level)
+	if (kinds[kind].priority > state.level)
 		return;
 	va_start(arguments, format);
-	write_va(priority, about, format, arguments);
+	write_va(kind, about, format, arguments);
 	va_end(arguments);
+}
+
+void log_lines(enum log_kind kind, const char *text, size_t len)
+{
+	while (len > 0) {
+		const char *end = memchr(text, '\n', len);
+		size_t line = end ? (size_t)(end - text) : len;
+
+		log_write(kind, NULL, "%.*s", (int)line, text);
+		line += end != NULL;
+		text += line;
+		len -= line;
+	}
 }
 
 static uint64_t milliseconds(void)
@@ -196,12 +245,12 @@ static void say(struct fold *fold)
 	(void)snprintf(text, sizeof(text),
 		       "%" PRIu64 " more such entr%s in the last second: not shown one by one",
 		       fold->suppressed, fold->suppressed == 1 ? "y" : "ies");
-	write_entry(fold->priority, &(struct log_about){.listener = fold->listener}, text);
+	write_entry(fold->kind, &(struct log_about){.listener = fold->listener}, text);
 	fold->suppressed = 0;
 }
 
 /* Whether an entry of this kind may be said now; otherwise it has been counted. */
-static bool admit(enum log_kind kind, int priority, const char *listener)
+static bool admit(enum log_kind kind, const char *listener)
 {
 	uint64_t now = milliseconds();
 	struct fold *fold = NULL;
@@ -220,7 +269,7 @@ static bool admit(enum log_kind kind, int priority, const char *listener)
 		if (state.n_folds == FOLDS_MAX)
 			return true;
 		fold = &state.folds[state.n_folds++];
-		*fold = (struct fold){.kind = kind, .priority = priority};
+		*fold = (struct fold){.kind = kind};
 		(void)snprintf(fold->listener, sizeof(fold->listener), "%s", listener);
 		if (state.n_folds == 1)
 			arm();
@@ -231,21 +280,20 @@ static bool admit(enum log_kind kind, int priority, const char *listener)
 	return true;
 }
 
-void log_folded(enum log_kind kind, int priority, const struct log_about *about, const char *format,
-		...)
+void log_folded(enum log_kind kind, const struct log_about *about, const char *format, ...)
 {
 	va_list arguments;
 	bool admitted;
 
-	if (priority > state.level)
+	if (kinds[kind].priority > state.level)
 		return;
 	pthread_mutex_lock(&state.lock);
-	admitted = admit(kind, priority, about && about->listener ? about->listener : "");
+	admitted = admit(kind, about && about->listener ? about->listener : "");
 	pthread_mutex_unlock(&state.lock);
 	if (!admitted)
 		return;
 	va_start(arguments, format);
-	write_va(priority, about, format, arguments);
+	write_va(kind, about, format, arguments);
 	va_end(arguments);
 }
 

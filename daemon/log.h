@@ -23,35 +23,58 @@ struct log_about {
 	uint64_t bytes_in, bytes_out, messages;
 };
 
-/* Decides where to log to, and from which priority on (LOG_INFO, or LOG_DEBUG when verbose). */
+/* Kinds of entry; each has a priority, and a MESSAGE_ID with an entry in the message catalog. */
+enum log_kind {
+	LOG_LISTENING,
+	LOG_NOT_LISTENING,
+	LOG_CANNOT_LISTEN,
+	LOG_NO_FAMILY,
+	LOG_NOT_INHERITED,
+	LOG_CONNECTED,
+	LOG_GONE,
+	LOG_REFUSED,
+	LOG_PAUSED,
+	LOG_RESUMED,
+	LOG_MALFORMED,
+	LOG_TOO_LONG,
+	LOG_ERROR_FRAME,
+	LOG_CUT_SHORT,
+	LOG_TIMED_OUT,
+	LOG_IDLE,
+	LOG_NOT_ANSWERED,
+	LOG_OUT_OF_MEMORY,
+	LOG_CONFIG_PROBLEM,
+	LOG_RELOADED,
+	LOG_NOT_RELOADED,
+	LOG_STOPPING,
+	LOG_SUMMARY,
+	LOG_FAULT,
+};
+enum { LOG_KINDS = LOG_FAULT + 1 };
+
+/* Decides where to log to, and whether entries of priority debug are wanted. */
 void log_open(bool verbose);
+
+/* Whether entries go to the journal, in its own protocol. */
+bool log_is_journal(void);
 
 /* Whether debug entries are wanted: asked before an entry that costs something to put together. */
 bool log_verbose(void);
 
 /* Writes one entry; about may be NULL. errno is kept. */
-void log_write(int priority, const struct log_about *about, const char *format, ...) PRINTF(3, 4);
+void log_write(enum log_kind kind, const struct log_about *about, const char *format, ...)
+	PRINTF(3, 4);
 
-/* Kinds of entry that a peer can cause as often as it likes. */
-enum log_kind {
-	LOG_KIND_REFUSED,
-	LOG_KIND_PAUSED,
-	LOG_KIND_RESUMED,
-	LOG_KIND_MALFORMED,
-	LOG_KIND_TOO_LONG,
-	LOG_KIND_ERROR_FRAME,
-	LOG_KIND_CUT_SHORT,
-	LOG_KIND_TIMED_OUT,
-	LOG_KIND_DATAGRAM,
-	LOG_KIND_MEMORY,
-};
+/* Writes an entry for each line of text. */
+void log_lines(enum log_kind kind, const char *text, size_t len);
 
 /*
- * Like log_write(), but at most one entry a second for each kind and listener: what comes sooner
- * is counted, and the count is said when the second is over.
+ * Like log_write(), for what a peer can cause as often as it likes: at most one entry a second for
+ * each kind and listener. What comes sooner is counted, and the count is said when the second is
+ * over.
  */
-void log_folded(enum log_kind kind, int priority, const struct log_about *about, const char *format,
-		...) PRINTF(4, 5);
+void log_folded(enum log_kind kind, const struct log_about *about, const char *format, ...)
+	PRINTF(3, 4);
 
 /*
  * A descriptor that becomes readable when counts are to be said, by calling log_say_folded(); for

@@ -167,13 +167,18 @@ static int load(const void *from, struct config **ret_config, struct config_prob
 	return config_load_builtin(ret_config);
 }
 
+/* Says why there is no configuration: to whoever called, or to the journal of the service. */
 static void complain(const struct config_problems *problems, int error)
 {
-	if (problems->n > 0)
-		(void)fwrite(problems->text.data, 1, problems->text.len, stderr);
+	const char *text = (const char *)problems->text.data;
+
+	log_open(arg_verbose);
+	if (problems->n == 0)
+		log_write(LOG_FAULT, NULL, "cannot load the configuration: %s", strerror(-error));
+	else if (log_is_journal())
+		log_lines(LOG_CONFIG_PROBLEM, text, problems->text.len);
 	else
-		(void)fprintf(stderr, "retortd: cannot load the configuration: %s\n",
-			      strerror(-error));
+		(void)fwrite(text, 1, problems->text.len, stderr);
 }
 
 /* Ends a run that only prints. */

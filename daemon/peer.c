@@ -31,7 +31,7 @@ static void complain(struct peer *peer, enum log_kind kind, const char *reason)
 
 	peer->reason = reason;
 	describe(peer, text, &about);
-	log_folded(kind, LOG_NOTICE, &about, "%s, closing", reason);
+	log_folded(kind, &about, "%s, closing", reason);
 }
 
 static void set_state(struct peer *peer, enum peer_state state)
@@ -62,7 +62,7 @@ static void doom_for_error(struct peer *peer, int error)
 	}
 	counters_add(peer->session.counters, COUNTER_REFUSED_MEMORY, 1);
 	describe(peer, text, &about);
-	log_folded(LOG_KIND_MEMORY, LOG_ERR, &about, "out of memory, closing");
+	log_folded(LOG_OUT_OF_MEMORY, &about, "out of memory, closing");
 	peer_doom(peer, "out of memory");
 }
 
@@ -125,7 +125,7 @@ static void refuse_length(struct peer *peer, uint64_t length)
 	char reason[160];
 
 	counters_add(peer->session.counters, COUNTER_TOO_LONG, 1);
-	complain(peer, LOG_KIND_TOO_LONG, "message longer than max_message");
+	complain(peer, LOG_TOO_LONG, "message longer than max_message");
 	(void)snprintf(reason, sizeof(reason),
 		       "%s of %s%" PRIu64 " bytes is longer than the limit of %" PRIu64 " bytes",
 		       line ? "line" : "frame", line ? "at least " : "", length,
@@ -144,12 +144,12 @@ static void handle_odd(struct peer *peer, enum frame_cut cut, const struct frame
 		break;
 	case FRAME_ERROR:
 		counters_add(counters, COUNTER_ERROR_FRAME, 1);
-		complain(peer, LOG_KIND_ERROR_FRAME, "client sent an error frame");
+		complain(peer, LOG_ERROR_FRAME, "client sent an error frame");
 		refuse_more(peer, NULL);
 		break;
 	case FRAME_MALFORMED:
 		counters_add(counters, COUNTER_MALFORMED, 1);
-		complain(peer, LOG_KIND_MALFORMED, "bad frame header");
+		complain(peer, LOG_MALFORMED, "bad frame header");
 		refuse_more(peer, "bad frame header");
 		break;
 	case FRAME_TOO_LONG:
@@ -157,7 +157,7 @@ static void handle_odd(struct peer *peer, enum frame_cut cut, const struct frame
 		break;
 	case FRAME_CUT_SHORT:
 		counters_add(counters, COUNTER_CUT_SHORT, 1);
-		complain(peer, LOG_KIND_CUT_SHORT, "input ended in the middle of a frame");
+		complain(peer, LOG_CUT_SHORT, "input ended in the middle of a frame");
 		break;
 	}
 }
@@ -502,11 +502,11 @@ void peer_expired(struct timer *timer)
 	if (peer->since > 0 && message > 0 &&
 	    peer->since + message <= loop_now(peer->peers->loop)) {
 		counters_add(counters, COUNTER_TIMED_OUT, 1);
-		complain(peer, LOG_KIND_TIMED_OUT, "message not finished in time");
+		complain(peer, LOG_TIMED_OUT, "message not finished in time");
 		peer_end(peer, "timed out");
 	} else {
 		counters_add(counters, COUNTER_IDLE, 1);
-		complain(peer, LOG_KIND_TIMED_OUT, "idle for too long");
+		complain(peer, LOG_IDLE, "idle for too long");
 		peer_end(peer, "idle for too long");
 	}
 }

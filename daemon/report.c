@@ -49,7 +49,7 @@ void report_log(const struct door *door)
 
 	totals_read(door->listeners, &totals);
 	describe(totals.values, line);
-	log_write(LOG_NOTICE, NULL, "summary: clients now: %" PRIu64 "%s", door->clients, line);
+	log_write(LOG_SUMMARY, NULL, "summary: clients now: %" PRIu64 "%s", door->clients, line);
 	LIST_FOR_EACH(listener, door->listeners, struct listener, link) {
 		struct log_about about = {.listener = listener->name};
 		uint64_t values[COUNTER_COUNT];
@@ -57,7 +57,7 @@ void report_log(const struct door *door)
 		for (unsigned i = 0; i < COUNTER_COUNT; i++)
 			values[i] = sum(listener, (enum counter)i);
 		describe(values, line);
-		log_write(LOG_NOTICE, &about, "summary: clients now: %" PRIu64 "%s",
+		log_write(LOG_SUMMARY, &about, "summary: clients now: %" PRIu64 "%s",
 			  listener->clients, line);
 	}
 }

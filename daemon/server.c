@@ -79,22 +79,6 @@ static int folded_due(sd_event_source *source, int fd, uint32_t events, void *us
  * Reloading: all or nothing
  */
 
-static void log_problems(const struct config_problems *problems)
-{
-	const char *line = (const char *)problems->text.data;
-	size_t left = problems->text.len;
-
-	while (left > 0) {
-		const char *end = memchr(line, '\n', left);
-		size_t len = end ? (size_t)(end - line) : left;
-
-		log_write(LOG_ERR, NULL, "%.*s", (int)len, line);
-		len += end != NULL;
-		line += len;
-		left -= len;
-	}
-}
-
 /* Makes what was planned what is served. */
 static void switch_to(struct server *server, struct plan *plan)
 {
@@ -115,7 +99,7 @@ static int change_to(struct server *server, struct config *config)
 	int r;
 
 	if (config->workers != server->generation->config->workers) {
-		log_write(LOG_ERR, NULL,
+		log_write(LOG_CONFIG_PROBLEM, NULL,
 			  "workers: another number of them takes 'systemctl restart retortd'");
 		config_free(config);
 		return -EINVAL;
@@ -144,14 +128,14 @@ static void reload(struct server *server)
 	}
 	(void)sd_notify(false, "RELOADING=1");
 	r = server->source->load(server->source->from, &config, &problems);
-	log_problems(&problems);
+	log_lines(LOG_CONFIG_PROBLEM, (const char *)problems.text.data, problems.text.len);
 	config_problems_done(&problems);
 	if (r == 0)
 		r = change_to(server, config);
 	if (r == 0)
-		log_write(LOG_NOTICE, NULL, "configuration reloaded");
+		log_write(LOG_RELOADED, NULL, "configuration reloaded");
 	else
-		log_write(LOG_ERR, NULL, "configuration not reloaded: nothing is changed");
+		log_write(LOG_NOT_RELOADED, NULL, "configuration not reloaded: nothing is changed");
 	(void)sd_notify(false, "READY=1");
 }
 
@@ -231,7 +215,7 @@ static int asked_to_stop(sd_event_source *source, const struct signalfd_siginfo 
 	struct server *server = userdata;
 
 	(void)source;
-	log_write(LOG_NOTICE, NULL, "%s by signal %s",
+	log_write(LOG_STOPPING, NULL, "%s by signal %s",
 		  server->stopping ? "stopping at once" : "stopping",
 		  sigabbrev_np((int)info->ssi_signo));
 	if (server->stopping) {
@@ -331,7 +315,7 @@ static int serve_until_stopped(struct server *server)
 
 	r = inherit(&inherited);
 	if (r < 0) {
-		log_write(LOG_ERR, NULL, "cannot take over inherited sockets: %s", strerror(-r));
+		log_write(LOG_FAULT, NULL, "cannot take over inherited sockets: %s", strerror(-r));
 		return EX_OSERR;
 	}
 	status = listeners_open(&server->listeners, server->generation, &inherited);
@@ -341,14 +325,14 @@ static int serve_until_stopped(struct server *server)
 	door_measure(&server->door);
 	r = listeners_serve(&server->listeners);
 	if (r < 0) {
-		log_write(LOG_ERR, NULL, "cannot serve: %s", strerror(-r));
+		log_write(LOG_FAULT, NULL, "cannot serve: %s", strerror(-r));
 		return EX_OSERR;
 	}
 	(void)sd_notifyf(false, "READY=1\nSTATUS=Serving %zu listeners",
 			 server->generation->config->n_listeners);
 	r = sd_event_loop(server->event);
 	if (r < 0) {
-		log_write(LOG_ERR, NULL, "the main loop failed: %s", strerror(-r));
+		log_write(LOG_FAULT, NULL, "the main loop failed: %s", strerror(-r));
 		return EX_OSERR;
 	}
 	return r;
@@ -379,7 +363,7 @@ int server_run(struct config *config, const struct config_source *source)
 	server.generation = generation_new(config);
 	r = server.generation ? prepare(&server) : -ENOMEM;
 	if (r < 0) {
-		log_write(LOG_ERR, NULL, "cannot start: %s", strerror(-r));
+		log_write(LOG_FAULT, NULL, "cannot start: %s", strerror(-r));
 		status = EX_OSERR;
 	} else {
 		server.door = (struct door){

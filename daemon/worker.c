@@ -38,7 +38,7 @@ static void start_datagram(struct worker *worker, struct datagram *datagram)
 	int r = datagram_start(datagram, &worker->datagrams);
 
 	if (r < 0) {
-		log_write(LOG_ERR,
+		log_write(LOG_FAULT,
 			  &(struct log_about){.listener = datagram->session.counters->listener},
 			  "cannot serve a datagram socket: %s", strerror(-r));
 		post_back(worker, &datagram->letter, LETTER_FAILED);
@@ -140,7 +140,7 @@ static void log_closed(const struct peer *peer)
 		.messages = peer->messages,
 	};
 
-	log_write(LOG_DEBUG, &about, "gone: %s", peer->reason);
+	log_write(LOG_GONE, &about, "gone: %s", peer->reason);
 }
 
 /* Buries those who are doomed, now that nobody walks over them. */
@@ -167,7 +167,7 @@ static void *run(void *argument)
 		int r = loop_turn(worker->peers.loop);
 
 		if (r < 0) {
-			log_write(LOG_ERR, NULL, "a worker cannot wait for events: %s",
+			log_write(LOG_FAULT, NULL, "a worker cannot wait for events: %s",
 				  strerror(-r));
 			post_back(worker, &worker->failed, LETTER_FAILED);
 			break;
