@@ -125,8 +125,7 @@ static int take_answers(struct ask *ask)
 			return STATUS_REFUSED;
 		case LINK_MALFORMED:
 			(void)output_flush(&ask->output);
-			complain("%s: %.*s", ask->target.name, (int)message.body.len,
-				 (const char *)message.body.data);
+			complain("%s: %s", ask->target.name, message.problem);
 			return STATUS_PROTOCOL;
 		case LINK_ENDED:
 			return ended(ask);
@@ -254,7 +253,7 @@ static uint64_t deadline_of(const struct ask *ask)
 static int converse(struct ask *ask)
 {
 	for (;;) {
-		bool read_more, idle;
+		bool read_more, idle = false;
 		int status;
 
 		status = take_answers(ask);
@@ -339,7 +338,7 @@ static int copy_raw(struct ask *ask)
 	for (;;) {
 		struct message message;
 		uint64_t deadline = DEADLINE_NONE;
-		bool idle;
+		bool idle = false;
 		int status, r;
 
 		while (link_next(&ask->link, &message) == LINK_MESSAGE) {

@@ -69,7 +69,7 @@ static uint64_t next_bound(uint64_t bound)
 
 static void print_duration(uint64_t ns)
 {
-	if (ns < 1000 * 1000)
+	if (ns < NSEC_PER_MSEC)
 		printf("%6.4g us", microseconds(ns));
 	else if (ns < NSEC_PER_SEC)
 		printf("%6.4g ms", microseconds(ns) / 1000);

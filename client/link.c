@@ -255,10 +255,9 @@ int link_io(struct link *link, short revents)
 	return r;
 }
 
-static enum link_next malformed(struct message *ret_message, const char *what)
+static enum link_next malformed(struct message *ret_message, const char *problem)
 {
-	/* Never written through: a message's body is only read. */
-	ret_message->body = (struct bytes){(uint8_t *)(uintptr_t)what, strlen(what)};
+	*ret_message = (struct message){.problem = problem};
 	return LINK_MALFORMED;
 }
 

@@ -81,13 +81,14 @@ enum link_next {
 	LINK_REFUSED,	/* the server says why it closes; the body is its reason */
 	LINK_LINE_HELD, /* line: it begins "error: "; whether it is the reason for closing or an
 			 * answer shows when more comes, or the end, or link_accept_line() */
-	LINK_MALFORMED, /* what came breaks the framing; the body is a sentence about it */
+	LINK_MALFORMED, /* what came breaks the framing: the problem says how */
 	LINK_ENDED,	/* the server has sent all, down to the end of a message */
 };
 
 struct message {
-	struct bytes body; /* valid until the next call of link_next() or link_io() */
-	bool crlf;	   /* line: it ended in CR LF */
+	struct bytes body;   /* valid until the next call of link_next() or link_io() */
+	bool crlf;	     /* line: it ended in CR LF */
+	const char *problem; /* static text */
 };
 
 /* Takes the next message. ret_message is set for LINK_MESSAGE, LINK_REFUSED and LINK_MALFORMED. */

@@ -129,7 +129,8 @@ static int receive(struct load *load, struct load_client *client)
 		return errno == EAGAIN || errno == EINTR ? STATUS_GO_ON : load_failed(load, -errno);
 	now = clock_now();
 	for (int i = 0; i < received && status == STATUS_GO_ON; i++)
-		status = take_answer(load, client, pieces[i].iov_base, headers[i].msg_len, now);
+		status = take_answer(load, client, load->buffer + (size_t)i * room,
+				     headers[i].msg_len, now);
 	return status == STATUS_GO_ON ? send_missing(load, client, now) : status;
 }
 

@@ -96,16 +96,14 @@ static int find_peer(const struct load *load, struct endpoint *ret_peer)
 static int connect_begin(struct load *load, struct load_client *client, const struct endpoint *peer)
 {
 	CLEANUP(closep) int fd = endpoint_socket(peer);
-	bool under_way = false;
+	bool under_way;
 	int r;
 
 	if (fd < 0)
 		return fd;
-	if (connect(fd, (const struct sockaddr *)&peer->socket, peer->len) < 0) {
-		if (errno != EINPROGRESS)
-			return -errno;
-		under_way = true;
-	}
+	under_way = connect(fd, (const struct sockaddr *)&peer->socket, peer->len) < 0;
+	if (under_way && errno != EINPROGRESS)
+		return -errno;
 	client->fd = STEAL_FD(fd);
 	r = load_watch(load, client, EPOLL_CTL_ADD, under_way ? EPOLLOUT : EPOLLIN);
 	return r < 0 ? r : under_way;
@@ -285,7 +283,7 @@ static int run_all(struct load *load)
 {
 	const struct load_setup *setup = load->setup;
 	const uint64_t begin = clock_now();
-	struct endpoint peer;
+	struct endpoint peer = {0};
 	int status;
 
 	status = raise_files(setup->n_clients);

@@ -215,7 +215,6 @@ static int take_answers(struct ping *ping)
 	while (status == STATUS_GO_ON) {
 		switch (link_next(&ping->link, &message)) {
 		case LINK_NOTHING:
-			return STATUS_GO_ON;
 		case LINK_LINE_HELD: /* no ping has an answer that begins so */
 			return STATUS_GO_ON;
 		case LINK_MESSAGE:
@@ -225,8 +224,7 @@ static int take_answers(struct ping *ping)
 			complain_text("the server says: ", message.body.data, message.body.len);
 			return STATUS_REFUSED;
 		case LINK_MALFORMED:
-			complain("%s: %.*s", ping->name, (int)message.body.len,
-				 (const char *)message.body.data);
+			complain("%s: %s", ping->name, message.problem);
 			return STATUS_PROTOCOL;
 		case LINK_ENDED:
 			return closed(ping);

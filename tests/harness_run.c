@@ -30,7 +30,8 @@ static const char *client_path(char path[static PATH_MAX])
 	path[len] = 0;
 	for (int i = 0; i < 2; i++)
 		*strrchr(path, '/') = 0;
-	return strcat(path, "/retort");
+	(void)sprintf(path + strlen(path), "/retort"); /* there is room for 15 characters */
+	return path;
 }
 
 static int memory_file(const char *name, const void *data, size_t len)

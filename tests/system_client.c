@@ -282,11 +282,15 @@ END_TEST
 
 START_TEST(test_json)
 {
-	static const char text[] = "\xff\0\"\x1b[1m\xe2\x80\xae\xd0\xbf";
-	const struct run_setup setup = {.input = text, .input_len = sizeof(text) - 1};
+	/* A byte that is not UTF-8, NUL, a quote, an escape sequence, an override, a letter. */
+	static const uint8_t input[] = {0xff, 0,    '"',  0x1b, '[',  '1',
+					'm',  0xe2, 0x80, 0xae, 0xd0, 0xbf};
+	uint8_t text[sizeof(input) + 2] = {0xef, 0xbf, 0xbd};
+	const struct run_setup setup = {.input = input, .input_len = sizeof(input)};
 	struct run run;
 	json_t *object;
 
+	memcpy(text + 3, input + 1, sizeof(input) - 1);
 	start();
 	run_start(&run, &setup, WORDS("-c", at("echo", "tcp"), "ask", "--json"));
 	run_end(&run);
@@ -296,8 +300,8 @@ START_TEST(test_json)
 	object = json_loads(run.out, JSON_ALLOW_NUL, NULL);
 	ck_assert_ptr_nonnull(object);
 	assert_bytes(json_string_value(json_object_get(object, "text")),
-		     json_string_length(json_object_get(object, "text")),
-		     "\xef\xbf\xbd\0\"\x1b[1m\xe2\x80\xae\xd0\xbf", sizeof(text) + 1, "text");
+		     json_string_length(json_object_get(object, "text")), text, sizeof(text),
+		     "text");
 	ck_assert_str_eq(json_string_value(json_object_get(object, "bytes")), "/wAiG1sxbeKArtC/");
 	json_decref(object);
 	run_done(&run);
@@ -330,11 +334,11 @@ START_TEST(test_conversation)
 			  WORDS("-c", at(listeners[i], "tcp"), "ask", "-f", framings[i]));
 		closep(&in[0]);
 		closep(&out[1]);
-		for (char c = 'a'; c <= 'z'; c++) {
+		for (int c = 'a'; c <= 'z'; c++) {
 			struct pollfd polled = {.fd = out[0], .events = POLLIN};
-			char answer[] = {upper ? (char)(c - 'a' + 'A') : c, '\n', 0};
+			char answer[] = {(char)(upper ? c - 'a' + 'A' : c), '\n', 0};
 
-			ck_assert_int_eq(write(in[1], (char[]){c, '\n'}, 2), 2);
+			ck_assert_int_eq(write(in[1], (char[]){(char)c, '\n'}, 2), 2);
 			ck_assert_int_eq(poll(&polled, 1, harness_patience()), 1);
 			ck_assert_int_eq(read(out[0], line, 2), 2);
 			ck_assert_str_eq(line, answer);
@@ -367,7 +371,7 @@ static char *make_lines(size_t lines)
 
 	ck_assert_ptr_nonnull(text);
 	for (size_t i = 0; i < lines; i++)
-		(void)sprintf(text + i * LINE, "%0*zu\n", LINE - 1, i);
+		(void)sprintf(text + i * (size_t)LINE, "%0*zu\n", LINE - 1, i);
 	return text;
 }
 
@@ -396,7 +400,7 @@ START_TEST(test_streaming)
 		assert_bytes(run.out, run.out_len, text, lines * LINE, framings[i]);
 		free(text);
 		if (!harness_slow())
-			ck_assert_uint_lt(run.most_memory, 20 * 1024 * 1024);
+			ck_assert_uint_lt(run.most_memory, (uintmax_t)20 * 1024 * 1024);
 		run_done(&run);
 	}
 	server_stop(&server);
