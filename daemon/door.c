@@ -161,7 +161,7 @@ static void welcome(struct door *door, struct listener *listener, int fd,
 	door->connections++;
 	listener->connections++;
 	stream_init(&peer->stream, fd);
-	peer->worker = crew_choose(door->crew);
+	peer->worker = (uint16_t)crew_choose(door->crew);
 	peer->session = (struct session){
 		.service = &session_transform,
 		.settings = settings,

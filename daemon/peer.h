@@ -43,7 +43,6 @@ struct peer {
 	struct list link; /* in peers->all or peers->doomed */
 	struct peers *peers;
 	struct listener *listener; /* for its owner alone */
-	unsigned worker;	   /* likewise */
 	struct session session;
 	struct stream stream;
 	struct buffer input; /* what a turn left: an unfinished message, or all that waits */
@@ -54,6 +53,7 @@ struct peer {
 	uint64_t bytes_in, bytes_out, messages;
 	const char *reason; /* why the connection ends, statically; NULL while it does not */
 	enum peer_state state : 8;
+	uint16_t worker;       /* which has it; for its owner alone */
 	uint8_t events;	       /* what the loop watches for */
 	bool input_ended : 1;  /* the peer has said that nothing follows */
 	bool owes_reading : 1; /* so much waits for it that it is not read from */

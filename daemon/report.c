@@ -41,6 +41,16 @@ static void describe(const uint64_t values[static COUNTER_COUNT], char line[stat
 	}
 }
 
+/* How the connections and datagram sockets are spread. */
+static void describe_workers(const struct crew *crew, char line[static LINE_BYTES])
+{
+	size_t used = 0;
+
+	for (unsigned i = 0; i < crew->n && used < LINE_BYTES; i++)
+		used += (size_t)snprintf(line + used, LINE_BYTES - used, " %" PRIu64,
+					 crew->members[i].load);
+}
+
 void report_log(const struct door *door)
 {
 	struct listener *listener;
@@ -50,6 +60,8 @@ void report_log(const struct door *door)
 	totals_read(door->listeners, &totals);
 	describe(totals.values, line);
 	log_write(LOG_SUMMARY, NULL, "summary: clients now: %" PRIu64 "%s", door->clients, line);
+	describe_workers(door->crew, line);
+	log_write(LOG_SUMMARY, NULL, "summary: sockets of each worker:%s", line);
 	LIST_FOR_EACH(listener, door->listeners, struct listener, link) {
 		struct log_about about = {.listener = listener->name};
 		uint64_t values[COUNTER_COUNT];

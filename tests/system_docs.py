@@ -308,6 +308,34 @@ class Examples(unittest.TestCase):
             self.check_transcript(text)
 
 
+class Catalog(unittest.TestCase):
+    """The message catalog against the log's own table."""
+
+    catalog = (TOP / "systemd/retort.catalog").read_text()
+
+    def test_every_kind_has_its_entry(self):
+        kinds = re.findall(r'\[LOG_\w+\]\s*=\s*\{LOG_\w+,\s*"([0-9a-f]{32})"\}',
+                           (TOP / "daemon/log.c").read_text())
+        entries = re.findall(r"^-- ([0-9a-f]{32})$", self.catalog, re.M)
+        self.assertGreater(len(kinds), 20)
+        self.assertEqual(sorted(kinds), sorted(entries))
+        self.assertEqual(len(set(kinds)), len(kinds))
+
+    def test_the_journal_reads_it(self):
+        with tempfile.TemporaryDirectory() as root:
+            folder = Path(root, "usr/lib/systemd/catalog")
+            folder.mkdir(parents=True)
+            Path(root, "var/lib/systemd/catalog").mkdir(parents=True)
+            (folder / "retort.catalog").write_text(self.catalog)
+            run("journalctl", "--update-catalog", f"--root={root}")
+            self.assertTrue(Path(root, "var/lib/systemd/catalog/database").stat().st_size > 0)
+
+    def test_only_fields_that_exist_are_named(self):
+        page_text = page("retortd.8")
+        for field in set(re.findall(r"@(\w+)@", self.catalog)):
+            self.assertIn(field, page_text)
+
+
 def main():
     suite = unittest.defaultTestLoader.loadTestsFromModule(__import__("__main__"))
     result = unittest.TextTestRunner(verbosity=2).run(suite)
