@@ -133,9 +133,8 @@ static void reload(struct server *server)
 	if (r == 0)
 		r = change_to(server, config);
 	if (r == 0)
-		log_write(LOG_RELOADED, NULL, "configuration reloaded");
-	else
-		log_write(LOG_NOT_RELOADED, NULL, "configuration not reloaded: nothing is changed");
+		return; /* updated() tells, when every worker goes by it */
+	log_write(LOG_NOT_RELOADED, NULL, "configuration not reloaded: nothing is changed");
 	(void)sd_notify(false, "READY=1");
 }
 
@@ -145,7 +144,11 @@ static void updated(struct server *server)
 	if (--server->updates_due > 0)
 		return;
 	server->outgoing = generation_unref(server->outgoing);
-	if (server->reload_due && !server->stopping) {
+	log_write(LOG_RELOADED, NULL, "configuration reloaded");
+	if (server->stopping)
+		return;
+	(void)sd_notify(false, "READY=1");
+	if (server->reload_due) {
 		server->reload_due = false;
 		reload(server);
 	}
