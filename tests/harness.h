@@ -84,7 +84,11 @@ void random_init_run(struct random *random, const char *test);
 
 enum { SERVER_LISTENING_MAX = 256, SERVER_PATH_MAX = 108 };
 
-/* How a daemon is to be started. Zero-initialised: with its built-in configuration. */
+/*
+ * How a daemon is to be started. Zero-initialised: with its built-in configuration. Where config
+ * says nothing of timeouts, draining ends after a moment, so that tests may stop the daemon under
+ * their clients.
+ */
 struct server_setup {
 	const char *config;		/* written to a file, which is given by -c; NULL: none */
 	const char *const *arguments;	/* further arguments, NULL at the end; NULL: none */
@@ -125,10 +129,7 @@ void server_spawn(struct server *server, const struct server_setup *setup);
 /* server_spawn(), then waits for READY=1 and reads where it listens. */
 void server_start(struct server *server, const struct server_setup *setup);
 
-/*
- * Starts with a configuration file of this printf text and nothing else. Where it says nothing of
- * timeouts, draining ends after a moment, so that tests may stop the daemon under their clients.
- */
+/* Starts with a configuration file of this printf text and nothing else. */
 void server_start_config(struct server *server, const char *format, ...) PRINTF(2, 3);
 
 /* Writes the configuration file anew, for a reload. */

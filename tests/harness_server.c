@@ -148,6 +148,22 @@ static void become(const struct server *server, const struct server_setup *setup
 	die(arguments[0]);
 }
 
+/*
+ * Writes a configuration of this text. One that says nothing of timeouts drains for a moment only,
+ * as tests stop the daemon under their clients.
+ */
+static void write_config(const struct server *server, const char *text)
+{
+	CLEANUP(freep) char *whole = NULL;
+
+	ck_assert_int_ge(
+		asprintf(&whole, "%s%s",
+			 strstr(text, "timeouts") ? "" : "timeouts: { drain = \"200ms\"; }; ",
+			 text),
+		0);
+	file_write(server->config, whole, strlen(whole));
+}
+
 void server_spawn(struct server *server, const struct server_setup *setup)
 {
 	const char *wrapper = setup->without_wrapper ? NULL : getenv("RETORTD_WRAPPER");
@@ -164,7 +180,7 @@ void server_spawn(struct server *server, const struct server_setup *setup)
 		arguments[n++] = word;
 	arguments[n++] = (char *)daemon_path(path);
 	if (setup->config) {
-		file_write(server->config, setup->config, strlen(setup->config));
+		write_config(server, setup->config);
 		arguments[n++] = "-c";
 		arguments[n++] = server->config;
 	}
@@ -211,22 +227,6 @@ void server_start(struct server *server, const struct server_setup *setup)
 	server_wait_notify(server, "READY=1");
 	if (!setup->error_output)
 		server_read_listening(server);
-}
-
-/*
- * Writes a configuration of this text. One that says nothing of timeouts drains for a moment only,
- * as tests stop the daemon under their clients.
- */
-static void write_config(const struct server *server, const char *text)
-{
-	CLEANUP(freep) char *whole = NULL;
-
-	ck_assert_int_ge(
-		asprintf(&whole, "%s%s",
-			 strstr(text, "timeouts") ? "" : "timeouts: { drain = \"200ms\"; }; ",
-			 text),
-		0);
-	file_write(server->config, whole, strlen(whole));
 }
 
 void server_write_config(struct server *server, const char *format, ...)

@@ -263,6 +263,9 @@ START_TEST(listeners_of_the_command_line)
 	three = client(&server, "listen-3", "tcp:");
 	send_frame(three, "ABC", 3);
 	expect_frame(three, "abc", 3);
+	hang_up(&one);
+	hang_up(&two);
+	hang_up(&three);
 	server_stop(&server);
 }
 END_TEST

@@ -374,8 +374,8 @@ START_TEST(no_descriptors_left)
 		fds[i] = client(&server, "a", NULL);
 		send_frame(fds[i], "ping", 4);
 	}
-	said = server_wait_log(&server, "descriptor");
-	ck_assert_ptr_nonnull(strstr(said, "pause"));
+	said = server_wait_log(&server, "not accepting for now: ");
+	ck_assert_ptr_nonnull(strstr(said, "LimitNOFILE="));
 	free(said);
 	/* The first ones are connected, and notice nothing. */
 	while (served < CLIENTS) {
@@ -390,7 +390,7 @@ START_TEST(no_descriptors_left)
 	ck_assert_int_lt(served, FILES);
 	for (int i = 0; i < served; i++)
 		assert_served(fds[i]);
-	ck_assert_uint_eq(server_count_log(&server, "pause"), 1);
+	ck_assert_uint_eq(server_count_log(&server, "not accepting"), 1);
 
 	/* Each that leaves lets another in, with nothing else to be done. */
 	for (waiting = served; waiting < CLIENTS; waiting++) {
@@ -402,7 +402,7 @@ START_TEST(no_descriptors_left)
 		(void)close(fds[i]);
 	}
 	server_assert_serves(&server, "a", FRAMING_LENGTH);
-	said = server_wait_log(&server, "again");
+	said = server_wait_log(&server, "accepting again");
 	free(said);
 	server_stop(&server);
 }

@@ -152,6 +152,7 @@ START_TEST(reload_without_a_file)
 	fd = client(&server, "listen-1", NULL);
 	reload(&server);
 	assert_answer(fd, "abc\n", "abc\n");
+	hang_up(&fd);
 	server_stop(&server);
 }
 END_TEST

@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <netinet/ip.h>
 #include <netinet/udp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -358,6 +359,30 @@ START_TEST(askers_that_are_gone)
 }
 END_TEST
 
+/* Started and stopped before the workers have looked at their sockets; and behind a reload. */
+START_TEST(stopped_at_once)
+{
+	const size_t rounds = harness_rounds(30, 8);
+
+	for (size_t i = 0; i < rounds; i++) {
+		struct server server;
+
+		server_start_config(&server, "%s",
+				    "workers = 3; listeners: ("
+				    "{ name = \"a\"; listen = [ \"udp://127.0.0.1:0\", "
+				    "\"udp://127.0.0.2:0\", \"udp://127.0.0.3:0\" ]; },"
+				    "{ name = \"b\"; listen = \"udp://127.0.0.1:0\"; });");
+		if (i % 2) {
+			server_write_config(&server, "%s",
+					    "workers = 3; listeners: ({ name = \"c\"; "
+					    "listen = \"udp://127.0.0.1:0\"; });");
+			server_signal(&server, SIGHUP);
+		}
+		server_stop(&server);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("system_udp");
@@ -370,5 +395,6 @@ int main(void)
 	harness_add(suite, two_daemons_fall_silent);
 	harness_add(suite, answers_from_the_address_asked);
 	harness_add(suite, askers_that_are_gone);
+	harness_add(suite, stopped_at_once);
 	return harness_main(suite);
 }
