@@ -301,8 +301,9 @@ static size_t allowance(const struct peer *peer)
 
 	if (peer->session.framing == FRAMING_RAW)
 		most = MIN(most, settings->max_message);
-	/* An unfinished message must always be able to go on. */
-	return MAX(MIN(limit - MIN(held, limit), most), 1u);
+	if (held >= limit)
+		return 1; /* an unfinished message must always be able to go on */
+	return MIN(limit - held, most);
 }
 
 /*
