@@ -14,7 +14,7 @@ VERSION := 0.1.0
 DEB_PACKAGES := \
 	gcc clang make libc6-dev pkg-config \
 	libsystemd-dev libconfig-dev libunistring-dev \
-	check libsubunit-dev libjansson-dev libclang-rt-14-dev netcat-openbsd python3-minimal \
+	check libsubunit-dev libjansson-dev libclang-rt-14-dev netcat-openbsd python3 \
 	iproute2 util-linux procps systemd strace \
 	clang-format clang-tidy cppcheck mandoc shellcheck valgrind zsh fish bash
 
@@ -36,6 +36,7 @@ datadir ?= $(prefix)/share
 mandir ?= $(datadir)/man
 docdir ?= $(datadir)/doc/retort
 systemdsystemunitdir ?= $(prefix)/lib/systemd/system
+catalogdir ?= $(prefix)/lib/systemd/catalog
 bashcompletiondir ?= $(datadir)/bash-completion/completions
 zshcompletiondir ?= $(datadir)/zsh/site-functions
 fishcompletiondir ?= $(datadir)/fish/vendor_completions.d
@@ -288,7 +289,7 @@ lint-cppcheck:
 
 # A stamp for each file, as this is slow; it is renewed with the headers that the file includes.
 lint-tidy: $(patsubst %.c,$(OUT)/lint/tidy/%.stamp,$(filter %.c,$(C_FILES)))
-$(OUT)/lint/tidy/%.stamp: %.c .clang-tidy
+$(OUT)/lint/tidy/%.stamp: %.c .clang-tidy tests/.clang-tidy
 	@mkdir -p $(@D)
 	$(say)$(CLANG_TIDY) --quiet $< -- $(CPPFLAGS) $(includes_$(firstword $(subst /, ,$*))) \
 		-std=gnu17 2>$@.err || { grep -v 'warnings generated' $@.err; exit 1; }
@@ -309,6 +310,7 @@ CONF := $(DESTDIR)$(sysconfdir)/retort/retortd.conf
 INSTALLED := \
 	$(foreach page,$(MAN_PAGES),$(page):$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
 	$(foreach doc,$(DOCUMENTS),$(doc):$(docdir)/$(notdir $(doc))) \
+	systemd/retort.catalog:$(catalogdir)/retort.catalog \
 	$(if $(wildcard client/completion/retort.bash),client/completion/retort.bash:$(bashcompletiondir)/retort) \
 	$(if $(wildcard client/completion/_retort),client/completion/_retort:$(zshcompletiondir)/_retort) \
 	$(if $(wildcard client/completion/retort.fish),client/completion/retort.fish:$(fishcompletiondir)/retort.fish)
