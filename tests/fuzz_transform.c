@@ -75,6 +75,7 @@ static void check_text(const uint8_t *data, size_t size)
 	struct buffer safe = {0};
 
 	require(text_valid_prefix(copy, size) == (bad ? (size_t)(bad - copy) : size));
+	require(ascii <= size);
 	for (size_t i = 0; i < ascii; i++)
 		require(copy[i] < 0x80);
 	require(ascii == size || copy[ascii] >= 0x80);

@@ -119,7 +119,7 @@ START_TEST(test_values)
 		ck_assert_int_eq(pipeline_parse(&fixture.pipeline, cases[i].pipeline, NULL), 0);
 		ck_assert_int_eq(rewrite(&fixture, cases[i].message.data, cases[i].message.len), 0);
 		if (fixture.out.len != cases[i].answer.len ||
-		    memcmp(fixture.out.data, cases[i].answer.data, fixture.out.len))
+		    memcmp(fixture.out.data, cases[i].answer.data, fixture.out.len) != 0)
 			ck_abort_msg("%s of %s is %.*s", cases[i].pipeline, cases[i].message.data,
 				     (int)fixture.out.len, fixture.out.data);
 		fixture_done(&fixture);
