@@ -14,6 +14,7 @@ int crew_start(struct crew *crew, unsigned n, struct mailbox *manager)
 		if (r < 0) {
 			crew_order(crew, LETTER_QUIT);
 			crew_join(crew);
+			crew_done(crew);
 			return r;
 		}
 	}
@@ -43,8 +44,7 @@ void crew_post(struct crew *crew, unsigned worker, struct letter *letter, enum l
 
 void crew_gave_back(struct crew *crew, unsigned worker)
 {
-	if (worker < crew->n) /* after crew_join() nobody is left to have less to do */
-		crew->members[worker].load--;
+	crew->members[worker].load--;
 }
 
 void crew_order(struct crew *crew, enum letter_kind kind)
@@ -57,6 +57,12 @@ void crew_join(struct crew *crew)
 {
 	for (unsigned i = 0; i < crew->n; i++)
 		worker_join(crew->members[i].worker);
+}
+
+void crew_done(struct crew *crew)
+{
+	for (unsigned i = 0; i < crew->n; i++)
+		worker_free(crew->members[i].worker);
 	free(crew->members);
 	*crew = (struct crew){0};
 }

@@ -27,11 +27,14 @@ unsigned crew_choose(struct crew *crew);
 /* Posts a peer or a datagram to a chosen worker. */
 void crew_post(struct crew *crew, unsigned worker, struct letter *letter, enum letter_kind kind);
 
-/* Notes that a worker has given something back; also after crew_join(). */
+/* Notes that a worker has given something back. */
 void crew_gave_back(struct crew *crew, unsigned worker);
 
 /* Posts an order to all; see worker_order(). */
 void crew_order(struct crew *crew, enum letter_kind kind);
 
-/* Waits for all to end after LETTER_QUIT, and frees them. */
+/* Waits for all to end after LETTER_QUIT. What they have posted can be collected then. */
 void crew_join(struct crew *crew);
+
+/* Frees all, once they have been joined and what they have posted has been read. */
+void crew_done(struct crew *crew);

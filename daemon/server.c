@@ -348,6 +348,7 @@ static void server_done(struct server *server)
 	crew_join(&server->crew);
 	if (server->mailbox.fd >= 0)
 		read_mail(server); /* what the workers gave back */
+	crew_done(&server->crew);
 	door_close(&server->door);
 	listeners_done(&server->listeners);
 	(void)generation_unref(server->outgoing);

@@ -179,7 +179,7 @@ static void *run(void *argument)
 	return NULL;
 }
 
-static void worker_free(struct worker *worker)
+void worker_free(struct worker *worker)
 {
 	workspace_done(&worker->peers.workspace);
 	datagrams_done(&worker->datagrams);
@@ -239,5 +239,4 @@ void worker_order(struct worker *worker, enum letter_kind kind)
 void worker_join(struct worker *worker)
 {
 	(void)pthread_join(worker->thread, NULL); /* fails only for a thread that is not ours */
-	worker_free(worker);
 }

@@ -44,5 +44,11 @@ void worker_post(struct worker *worker, struct letter *letter, enum letter_kind 
  */
 void worker_order(struct worker *worker, enum letter_kind kind);
 
-/* Waits for the thread after LETTER_QUIT, and frees the worker. */
+/* Waits for the thread after LETTER_QUIT. */
 void worker_join(struct worker *worker);
+
+/*
+ * Frees a worker that was joined, and with it the letters of its orders: all that it posted must
+ * have been collected before.
+ */
+void worker_free(struct worker *worker);
