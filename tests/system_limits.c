@@ -177,6 +177,7 @@ static void check_pending(const char *listener, enum framing framing, size_t mes
 	CLEANUP(buffer_done) struct buffer load = {0};
 	CLEANUP(freep) uint8_t *text = malloc(message);
 	CLEANUP(closep) int other = -1;
+	const int clients = (int)harness_rounds(SILENT, 2);
 	size_t sent[SILENT], before, after;
 	int fds[SILENT];
 	struct server server;
@@ -194,7 +195,7 @@ static void check_pending(const char *listener, enum framing framing, size_t mes
 		"{ name = \"line\"; framing = \"line\"; listen = \"unix:line\"; },"
 		"{ name = \"length\"; listen = \"tcp://127.0.0.1:0\"; });");
 	other = client(&server, "other", NULL);
-	for (int i = 0; i < SILENT; i++)
+	for (int i = 0; i < clients; i++)
 		fds[i] = client(&server, listener, NULL);
 	/* One that has sent and read all, so that the worker's own memory is grown. */
 	{
@@ -204,13 +205,13 @@ static void check_pending(const char *listener, enum framing framing, size_t mes
 	}
 	assert_served(other);
 	before = server_rss(&server);
-	for (int i = 0; i < SILENT; i++)
+	for (int i = 0; i < clients; i++)
 		sent[i] = send_until_stuck(fds[i], load.data, load.len, other);
 	after = server_rss(&server);
 	if (!harness_slow()) /* sanitizers have memory of their own */
-		ck_assert_msg(after < before + SILENT * 3 * 65536 + (1 << 20),
-			      "%zu bytes more for %d clients", after - before, SILENT);
-	for (int i = 0; i < SILENT; i++) {
+		ck_assert_msg(after < before + (size_t)clients * 3 * 65536 + (1 << 20),
+			      "%zu bytes more for %d clients", after - before, clients);
+	for (int i = 0; i < clients; i++) {
 		ck_assert_msg(sent[i] < load.len, "client %d sent all %zu bytes", i, sent[i]);
 		read_all(fds[i], load.data, load.len, sent[i]);
 		(void)close(fds[i]);

@@ -205,7 +205,7 @@ static void converse_raw(struct random *random, const struct listener *listener,
 
 START_TEST(as_the_pure_transform)
 {
-	const size_t rounds = harness_rounds(400, 60);
+	const size_t rounds = harness_rounds(120, 36);
 	struct listener listeners[PIPELINES];
 	CLEANUP(closep) int other = -1;
 	struct random random;
