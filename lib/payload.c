@@ -189,7 +189,7 @@ static int read_escape(struct rewriter *rewriter, struct buffer *text)
 	int c = peek(rewriter, rewriter->position + 1);
 	const char *escape;
 	uint8_t utf8[4];
-	ucs4_t character;
+	ucs4_t character = 0;
 	int r;
 
 	if (c == 'u') {
