@@ -128,7 +128,7 @@ uint64_t harness_now(void)
 
 void harness_pause(uint64_t deadline, const char *what)
 {
-	const struct timespec little = {.tv_nsec = 2 * 1000 * 1000};
+	const struct timespec little = {.tv_nsec = 2000000};
 
 	ck_assert_msg(harness_now() < deadline, "waited too long for %s", what);
 	(void)nanosleep(&little, NULL); /* an early end only makes the caller look again */

@@ -110,7 +110,7 @@ START_TEST(privileged_port)
 	CLEANUP(freep) char *first = file_read("/proc/sys/net/ipv4/ip_unprivileged_port_start");
 	struct server server;
 
-	if (atoi(first) <= 81) {
+	if (strtol(first, NULL, 10) <= 81) {
 		harness_skip("port 81 needs no privilege here");
 		return;
 	}
