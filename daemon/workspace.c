@@ -31,4 +31,6 @@ void workspace_clear(struct workspace *workspace)
 	scratch_trim(&workspace->scratch, KEEP_BYTES);
 	if (workspace->json.size > KEEP_BYTES)
 		buffer_done(&workspace->json);
+	if (workspace->payload_scratch.string.size > KEEP_BYTES)
+		payload_scratch_done(&workspace->payload_scratch);
 }
