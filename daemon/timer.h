@@ -14,10 +14,9 @@
 
 /* One time-out; embedded in its owner. Zero-initialised it is off. */
 struct timer {
-	void (*expired)(struct timer *timer); /* the timer is off when this is called */
-	uint64_t due;			      /* milliseconds, TIMER_NEVER, or 0: never set */
-	uint64_t key;			      /* when the heap will look at it */
-	size_t place;			      /* in the heap, from 1; 0: not in it */
+	uint64_t due; /* milliseconds, TIMER_NEVER, or 0: never set */
+	uint64_t key; /* when the heap will look at it */
+	size_t place; /* in the heap, from 1; 0: not in it */
 };
 
 /* It owns its array, and none of the timers. Empty when all but expired is zero. */
