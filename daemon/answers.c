@@ -49,6 +49,8 @@ static void count_copied(struct answers *answers, size_t before)
 	struct iovec *last = last_part(answers);
 	size_t len = answers->copied.len - before;
 
+	if (len == 0)
+		return; /* framing raw has no words for an error, and none for an empty answer */
 	if (!last || last->iov_base) {
 		last = &answers->parts[answers->n_parts++];
 		*last = (struct iovec){NULL, 0};
