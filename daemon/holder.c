@@ -22,19 +22,71 @@ static void fclosep(FILE **file)
 		(void)fclose(*file); /* nothing was written */
 }
 
-/* The inode of a bound internet socket on this port, by a table of proc_pid_net(5); 0: none. */
-static uintmax_t find_inode_of_port(const char *table, unsigned port, bool listening_only)
+/* An internet socket's address; an IPv4 one as IPv4-mapped. */
+struct place {
+	struct in6_addr ip;
+	unsigned port;
+};
+
+static struct place place_of(const struct endpoint *endpoint)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&endpoint->socket;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&endpoint->socket;
+	struct place place = {.ip.s6_addr = {[10] = 0xff, [11] = 0xff}};
+
+	if (endpoint->socket.ss_family == AF_INET6)
+		return (struct place){v6->sin6_addr, ntohs(v6->sin6_port)};
+	memcpy(&place.ip.s6_addr[12], &v4->sin_addr, sizeof(v4->sin_addr));
+	place.port = ntohs(v4->sin_port);
+	return place;
+}
+
+/* Reads an address as proc_pid_net(5) has it: words in hexadecimal, each in host byte order. */
+static struct in6_addr parse_ip(const char *text)
+{
+	struct in6_addr ip = {.s6_addr = {[10] = 0xff, [11] = 0xff}};
+	size_t n = strlen(text) / 8;
+	uint32_t words[4];
+
+	for (size_t i = 0; i < n; i++) {
+		char word[9] = "";
+
+		memcpy(word, text + 8 * i, 8);
+		words[i] = (uint32_t)strtoul(word, NULL, 16);
+	}
+	memcpy(&ip.s6_addr[sizeof(ip) - 4 * n], words, 4 * n);
+	return ip;
+}
+
+/* Whether a socket bound to all of an address's family takes in the other address. */
+static bool covers(const struct in6_addr *all, const struct in6_addr *other)
+{
+	static const struct in6_addr all_v4 = {.s6_addr = {[10] = 0xff, [11] = 0xff}};
+
+	return IN6_IS_ADDR_UNSPECIFIED(all) ||
+	       (IN6_ARE_ADDR_EQUAL(all, &all_v4) && IN6_IS_ADDR_V4MAPPED(other));
+}
+
+/* The inode of the bound internet socket that is in the way of place, by a table of
+   proc_pid_net(5); 0: none. */
+static uintmax_t find_inode(const char *table, const struct place *place, bool listening_only)
 {
 	CLEANUP(fclosep) FILE *file = fopen(table, "re");
 	char line[512];
 
 	while (file && fgets(line, sizeof(line), file)) {
-		unsigned local, state;
+		unsigned port, state;
+		struct in6_addr ip;
 		uintmax_t inode;
+		char text[33];
 
-		if (sscanf(line, " %*u: %*[0-9A-F]:%x %*[0-9A-F]:%*x %x %*s %*s %*s %*u %*u %ju",
-			   &local, &state, &inode) == 3 &&
-		    local == port && (!listening_only || state == 0x0A))
+		if (sscanf(line, " %*u: %32[0-9A-F]:%x %*[0-9A-F]:%*x %x %*s %*s %*s %*u %*u %ju",
+			   text, &port, &state, &inode) != 4 ||
+		    port != place->port || (listening_only && state != 0x0A))
+			continue;
+		ip = parse_ip(text);
+		if (IN6_ARE_ADDR_EQUAL(&ip, &place->ip) || covers(&ip, &place->ip) ||
+		    covers(&place->ip, &ip))
 			return inode;
 	}
 	return 0;
@@ -101,15 +153,13 @@ int holder_find(const struct endpoint *endpoint, char text[static HOLDER_MAX])
 	bool tcp = endpoint->transport == TRANSPORT_TCP;
 	const char *const tables[] = {tcp ? "/proc/net/tcp" : "/proc/net/udp",
 				      tcp ? "/proc/net/tcp6" : "/proc/net/udp6"};
-	unsigned port;
+	struct place place;
 
 	if (endpoint->transport == TRANSPORT_UNIX)
 		return find_unix(endpoint, text);
-	port = ntohs(endpoint->socket.ss_family == AF_INET
-			     ? ((const struct sockaddr_in *)&endpoint->socket)->sin_port
-			     : ((const struct sockaddr_in6 *)&endpoint->socket)->sin6_port);
+	place = place_of(endpoint);
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
-		uintmax_t inode = find_inode_of_port(tables[i], port, tcp);
+		uintmax_t inode = find_inode(tables[i], &place, tcp);
 
 		if (inode > 0 && find_process(inode, text) == 0)
 			return 0;

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Opening sockets to listen on, and the explanations when that fails. */
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+
+#include "bind.h"
+#include "harness.h"
+
+static const struct bind_file plain = {.mode = 0600, .uid = (uid_t)-1, .gid = (gid_t)-1};
+
+/* The one endpoint of an address; Unix paths lie in the run's directory. */
+static struct endpoint endpoint_of(const char *text)
+{
+	struct endpoint *endpoints, endpoint;
+	struct address address = {0};
+	const char *problem;
+	size_t n;
+
+	ck_assert_int_eq(address_parse(text, &address, &problem), 0);
+	ck_assert_int_eq(address_resolve(&address, true, getenv("RETORT_TEST_DIRECTORY"),
+					 &endpoints, &n, &problem),
+			 0);
+	ck_assert_uint_eq(n, 1);
+	endpoint = endpoints[0];
+	free(endpoints);
+	address_done(&address);
+	return endpoint;
+}
+
+static const char *path_of(const struct endpoint *endpoint)
+{
+	return ((const struct sockaddr_un *)&endpoint->socket)->sun_path;
+}
+
+static int option_of(int fd, int level, int option)
+{
+	socklen_t len = sizeof(int);
+	int value;
+
+	ck_assert_int_eq(getsockopt(fd, level, option, &value, &len), 0);
+	return value;
+}
+
+/* Opens endpoint and makes it what was bound: its port is known then. */
+static int open_bound(struct endpoint *endpoint)
+{
+	int fd = -1;
+
+	ck_assert_int_eq(bind_open(endpoint, &plain, &fd), 0);
+	ck_assert_int_ge(fd, 3);
+	ck_assert(fcntl(fd, F_GETFL) & O_NONBLOCK);
+	ck_assert(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	endpoint->len = sizeof(endpoint->socket);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&endpoint->socket, &endpoint->len), 0);
+	return fd;
+}
+
+/* Fails to open endpoint, with error; the explanation has these words. */
+static void expect_failure(const struct endpoint *endpoint, int error, int status,
+			   const char *words)
+{
+	char text[BIND_EXPLANATION_MAX], address[ADDRESS_TEXT_MAX];
+	int fd = -7;
+
+	ck_assert_int_eq(bind_open(endpoint, &plain, &fd), error);
+	ck_assert_int_eq(fd, -7);
+	ck_assert_int_eq(bind_explain(endpoint, error, text), status);
+	ck_assert_msg(strstr(text, words), "'%s' does not say '%s'", text, words);
+	ck_assert_msg(strstr(text, endpoint_format(endpoint, address)), "'%s' has no address",
+		      text);
+}
+
+/* The words for this very process, which holds what it tries to bind. */
+static const char *myself(void)
+{
+	static char text[64];
+
+	(void)snprintf(text, sizeof(text), ": pid %i (unit_bind) holds it already", getpid());
+	return text;
+}
+
+START_TEST(test_tcp)
+{
+	struct endpoint endpoint = endpoint_of("tcp://127.0.0.1:0"), again;
+	int fd = open_bound(&endpoint), peer, accepted;
+
+	ck_assert(option_of(fd, SOL_SOCKET, SO_ACCEPTCONN));
+	ck_assert(option_of(fd, IPPROTO_TCP, TCP_NODELAY));
+	ck_assert(option_of(fd, SOL_SOCKET, SO_KEEPALIVE));
+	expect_failure(&endpoint, -EADDRINUSE, EX_UNAVAILABLE, myself());
+
+	/* We hang up first, so that the port waits, and can be had again all the same. */
+	peer = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(connect(peer, (struct sockaddr *)&endpoint.socket, endpoint.len), 0);
+	accepted = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+	ck_assert_int_ge(accepted, 0);
+	(void)close(accepted);
+	expect_end(peer);
+	(void)close(peer);
+	(void)close(fd);
+	again = endpoint;
+	fd = open_bound(&again);
+	(void)close(fd);
+}
+END_TEST
+
+START_TEST(test_udp)
+{
+	struct endpoint endpoint = endpoint_of("udp://127.0.0.1:0"),
+			any = endpoint_of("udp://0.0.0.0:0");
+	int fd = open_bound(&endpoint), other = open_bound(&any);
+
+	ck_assert_int_eq(option_of(fd, SOL_SOCKET, SO_TYPE), SOCK_DGRAM);
+	ck_assert_int_eq(option_of(fd, IPPROTO_IP, IP_PKTINFO), 0);
+	ck_assert_int_eq(option_of(other, IPPROTO_IP, IP_PKTINFO), 1);
+	expect_failure(&endpoint, -EADDRINUSE, EX_UNAVAILABLE, myself());
+	expect_failure(&any, -EADDRINUSE, EX_UNAVAILABLE, myself());
+	(void)close(fd);
+	(void)close(other);
+}
+END_TEST
+
+/* Two processes hold the same port of two addresses; each is named where it is in the way. */
+START_TEST(test_who_holds_it)
+{
+	struct endpoint mine = endpoint_of("tcp://127.0.0.1:0"), theirs;
+	int fd = open_bound(&mine), other = -1, status;
+	char words[64];
+	pid_t pid;
+
+	theirs = mine;
+	((struct sockaddr_in *)&theirs.socket)->sin_addr.s_addr = htonl(0x7f000002);
+	ck_assert_int_eq(bind_open(&theirs, &plain, &other), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		(void)close(fd);
+		(void)pause();
+		_exit(0);
+	}
+	(void)close(other);
+	(void)snprintf(words, sizeof(words), ": pid %i (unit_bind) holds it already", pid);
+	expect_failure(&theirs, -EADDRINUSE, EX_UNAVAILABLE, words);
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	expect_failure(&mine, -EADDRINUSE, EX_UNAVAILABLE, myself());
+	(void)close(fd);
+}
+END_TEST
+
+START_TEST(test_every_address)
+{
+	struct endpoint endpoint = endpoint_of("udp://*:0"), tcp = endpoint_of("tcp://*:0"),
+			v4 = endpoint_of("tcp://127.0.0.1:0");
+	int fd;
+
+	if (endpoint.socket.ss_family != AF_INET6) {
+		harness_skip("this host has no IPv6");
+		return;
+	}
+	fd = open_bound(&endpoint);
+	ck_assert_int_eq(option_of(fd, IPPROTO_IPV6, IPV6_V6ONLY), 0);
+	ck_assert_int_eq(option_of(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO), 1);
+	(void)close(fd);
+	fd = open_bound(&tcp);
+	expect_failure(&tcp, -EADDRINUSE, EX_UNAVAILABLE, myself());
+	((struct sockaddr_in *)&v4.socket)->sin_port =
+		((struct sockaddr_in6 *)&tcp.socket)->sin6_port;
+	expect_failure(&v4, -EADDRINUSE, EX_UNAVAILABLE, myself());
+	(void)close(fd);
+	endpoint = endpoint_of("udp://[::]:0");
+	fd = open_bound(&endpoint);
+	ck_assert_int_eq(option_of(fd, IPPROTO_IPV6, IPV6_V6ONLY), 1);
+	(void)close(fd);
+}
+END_TEST
+
+START_TEST(test_unix)
+{
+	static const mode_t modes[] = {0600, 0666, 0640, 0777};
+	struct endpoint endpoint = endpoint_of("unix:modes.sock");
+	struct stat status;
+
+	(void)umask(077);
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		struct bind_file file = {modes[i], getuid(), getgid()};
+		int fd = -1;
+
+		ck_assert_int_eq(bind_open(&endpoint, &file, &fd), 0);
+		ck_assert_int_eq(stat(path_of(&endpoint), &status), 0);
+		ck_assert(S_ISSOCK(status.st_mode));
+		ck_assert_int_eq(status.st_mode & 07777, modes[i]);
+		ck_assert_int_eq(status.st_uid, getuid());
+		(void)close(fd); /* its file stays, and is replaced */
+	}
+	bind_remove(&endpoint);
+	ck_assert_int_eq(access(path_of(&endpoint), F_OK), -1);
+	bind_remove(&endpoint);
+}
+END_TEST
+
+START_TEST(test_unix_in_use)
+{
+	struct endpoint endpoint = endpoint_of("unix:live.sock"), abstract;
+	int fd = open_bound(&endpoint), peer = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char name[64];
+
+	expect_failure(&endpoint, -EADDRINUSE, EX_UNAVAILABLE, myself());
+	ck_assert_int_eq(connect(peer, (struct sockaddr *)&endpoint.socket, endpoint.len), 0);
+	(void)close(peer);
+	(void)close(fd);
+
+	(void)snprintf(name, sizeof(name), "unix:@retort-test-%i", getpid());
+	abstract = endpoint_of(name);
+	fd = open_bound(&abstract);
+	expect_failure(&abstract, -EADDRINUSE, EX_UNAVAILABLE, myself());
+	bind_remove(&abstract);
+	(void)close(fd);
+}
+END_TEST
+
+/* What is not a socket that somebody has left is nothing of ours. */
+START_TEST(test_unix_in_the_way)
+{
+	static const char words[] = "something that is no socket of ours is there";
+	struct endpoint file = endpoint_of("unix:file"), link = endpoint_of("unix:link"),
+			datagrams = endpoint_of("unix:datagrams"),
+			stale = endpoint_of("unix:stale");
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	char *content;
+
+	file_write(path_of(&file), "precious", 8);
+	expect_failure(&file, -EADDRINUSE, EX_UNAVAILABLE, words);
+	content = file_read(path_of(&file));
+	ck_assert_str_eq(content, "precious");
+	free(content);
+
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&datagrams.socket, datagrams.len), 0);
+	expect_failure(&datagrams, -EADDRINUSE, EX_UNAVAILABLE, words);
+	ck_assert_int_eq(access(path_of(&datagrams), F_OK), 0);
+	(void)close(fd);
+
+	fd = open_bound(&stale);
+	(void)close(fd);
+	ck_assert_int_eq(symlink(path_of(&stale), path_of(&link)), 0);
+	expect_failure(&link, -EADDRINUSE, EX_UNAVAILABLE, words);
+	ck_assert_int_eq(access(path_of(&link), F_OK), 0);
+}
+END_TEST
+
+START_TEST(test_other_failures)
+{
+	struct endpoint missing = endpoint_of("unix:missing/socket"),
+			below = endpoint_of("unix:regular/socket"),
+			far = endpoint_of("tcp://192.0.2.1:0"),
+			locked = endpoint_of("unix:locked/s");
+	char text[BIND_EXPLANATION_MAX], *directory = strdup(path_of(&locked));
+
+	expect_failure(&missing, -ENOENT, EX_UNAVAILABLE, "the directory is missing");
+	file_write(strndupa(path_of(&below), strlen(path_of(&below)) - strlen("/socket")), "", 0);
+	expect_failure(&below, -ENOTDIR, EX_UNAVAILABLE, "the directory is missing");
+	expect_failure(&far, -EADDRNOTAVAIL, EX_UNAVAILABLE, "no interface of this host");
+
+	*strrchr(directory, '/') = '\0';
+	ck_assert_int_eq(mkdir(directory, 0500), 0);
+	if (geteuid() == 0)
+		ck_assert_int_eq(seteuid(65534), 0);
+	expect_failure(&locked, -EACCES, EX_NOPERM, "let this user write to the directory");
+	free(directory);
+
+	/* These cannot be had at will. */
+	ck_assert_int_eq(bind_explain(&far, -EACCES, text), EX_NOPERM);
+	ck_assert_ptr_nonnull(strstr(text, "CAP_NET_BIND_SERVICE"));
+	ck_assert_int_eq(bind_explain(&far, -EAFNOSUPPORT, text), EX_UNAVAILABLE);
+	ck_assert_int_eq(bind_explain(&far, -EMFILE, text), EX_OSERR);
+	ck_assert_str_eq(text, "cannot bind tcp://192.0.2.1:0: Too many open files");
+	/* The holder has gone since. */
+	ck_assert_int_eq(bind_explain(&far, -EADDRINUSE, text), EX_UNAVAILABLE);
+	ck_assert_ptr_nonnull(strstr(text, "ss -lptun"));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("bind");
+
+	harness_add(suite, test_tcp);
+	harness_add(suite, test_udp);
+	harness_add(suite, test_who_holds_it);
+	harness_add(suite, test_every_address);
+	harness_add(suite, test_unix);
+	harness_add(suite, test_unix_in_use);
+	harness_add(suite, test_unix_in_the_way);
+	harness_add(suite, test_other_failures);
+	return harness_main(suite);
+}
