@@ -245,7 +245,8 @@ static void say(struct fold *fold)
 	(void)snprintf(text, sizeof(text),
 		       "%" PRIu64 " more such entr%s in the last second: not shown one by one",
 		       fold->suppressed, fold->suppressed == 1 ? "y" : "ies");
-	write_entry(fold->kind, &(struct log_about){.listener = fold->listener}, text);
+	write_entry(fold->kind,
+		    &(struct log_about){.listener = *fold->listener ? fold->listener : NULL}, text);
 	fold->suppressed = 0;
 }
 
