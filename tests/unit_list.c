@@ -11,18 +11,17 @@
 enum { ELEMENTS = 24, LISTS = 3 };
 
 struct element {
-	int before; /* so that the link is not where the element begins */
+	long id; /* before the link, so that this is not where the element begins */
 	struct list link;
-	int id;
 };
 
 /* What a list should hold: the ids, in order. */
 struct model {
-	int ids[ELEMENTS];
+	long ids[ELEMENTS];
 	size_t n;
 };
 
-static void model_remove(struct model *model, int id)
+static void model_remove(struct model *model, long id)
 {
 	for (size_t i = 0; i < model->n; i++)
 		if (model->ids[i] == id) {
@@ -59,7 +58,7 @@ START_TEST(test_empty)
 	ck_assert(list_empty(&named));
 	ck_assert(list_empty(&list));
 	LIST_FOR_EACH(element, &list, struct element, link)
-		ck_abort_msg("an empty list has element %i", element->id);
+		ck_abort_msg("an empty list has element %li", element->id);
 	list_remove(&list);
 	ck_assert(list_empty(&list));
 }

@@ -142,7 +142,7 @@ START_TEST(test_partial)
 
 	pair_init(&pair);
 	for (int i = 0; i < STREAM_PARTS_MAX; i++)
-		lens[i] = (size_t)(1000 + i);
+		lens[i] = 1000 + (size_t)i;
 	offer(&pair, lens, STREAM_PARTS_MAX, true);
 	ck_assert_uint_gt(in_kernel(&pair), 0);
 	ck_assert_uint_gt(pair.stream.pending, 0);

@@ -101,7 +101,7 @@ START_TEST(test_order)
 	begin();
 	random_init(&random, 2);
 	for (size_t n = 0; n < TIMERS; n += 3) {
-		uint64_t due[TIMERS];
+		uint64_t due[TIMERS] = {0};
 
 		for (size_t i = 0; i < n; i++) {
 			due[i] = 10 + random_below(&random, 60);
