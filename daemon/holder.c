@@ -46,7 +46,7 @@ static struct in6_addr parse_ip(const char *text)
 {
 	struct in6_addr ip = {.s6_addr = {[10] = 0xff, [11] = 0xff}};
 	size_t n = strlen(text) / 8;
-	uint32_t words[4];
+	uint32_t words[4] = {0};
 
 	for (size_t i = 0; i < n; i++) {
 		char word[9] = "";
