@@ -135,26 +135,32 @@ END_TEST
 START_TEST(test_who_holds_it)
 {
 	struct endpoint mine = endpoint_of("tcp://127.0.0.1:0"), theirs;
-	int fd = open_bound(&mine), other = -1, status;
+	int fd = open_bound(&mine), other = -1, alone[2], status;
 	char words[64];
 	pid_t pid;
 
 	theirs = mine;
 	((struct sockaddr_in *)&theirs.socket)->sin_addr.s_addr = htonl(0x7f000002);
 	ck_assert_int_eq(bind_open(&theirs, &plain, &other), 0);
+	ck_assert_int_eq(pipe2(alone, O_CLOEXEC), 0);
 	pid = fork();
 	ck_assert_int_ge(pid, 0);
 	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* should the test fail */
 		(void)close(fd);
+		(void)close(alone[1]);
 		(void)pause();
 		_exit(0);
 	}
 	(void)close(other);
+	(void)close(alone[1]);
+	ck_assert_int_eq(read(alone[0], &(char){0}, 1), 0);
+	(void)close(alone[0]);
 	(void)snprintf(words, sizeof(words), ": pid %i (unit_bind) holds it already", pid);
 	expect_failure(&theirs, -EADDRINUSE, EX_UNAVAILABLE, words);
+	expect_failure(&mine, -EADDRINUSE, EX_UNAVAILABLE, myself());
 	ck_assert_int_eq(kill(pid, SIGKILL), 0);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	expect_failure(&mine, -EADDRINUSE, EX_UNAVAILABLE, myself());
 	(void)close(fd);
 }
 END_TEST

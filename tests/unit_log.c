@@ -103,9 +103,7 @@ START_TEST(test_too_long_is_cut)
 	size_t len;
 
 	memset(text, 'x', sizeof(text) - 1);
-	errno = ENOTTY;
 	log_write(LOG_STOPPING, NULL, "%s", text);
-	ck_assert_int_eq(errno, ENOTTY);
 	len = strlen(said(log));
 	ck_assert_uint_gt(len, 500);
 	ck_assert_uint_lt(len, 2000);
@@ -121,6 +119,20 @@ static void forget(int log)
 	log_open(false);
 	(void)said(log);
 }
+
+START_TEST(test_errno_is_kept)
+{
+	int log = begin(false);
+
+	(void)close(STDERR_FILENO);
+	errno = ENOTTY;
+	log_write(LOG_STOPPING, NULL, "nobody reads this");
+	log_folded(LOG_IDLE, NULL, "nor this");
+	ck_assert_int_eq(errno, ENOTTY);
+	log_close();
+	(void)close(log);
+}
+END_TEST
 
 /* Waits until the count of what was folded is due, and has it said. */
 static void wait_folded(void)
@@ -262,6 +274,7 @@ int main(void)
 	harness_add(suite, test_lines);
 	harness_add(suite, test_verbose);
 	harness_add(suite, test_too_long_is_cut);
+	harness_add(suite, test_errno_is_kept);
 	harness_add(suite, test_folded);
 	harness_add(suite, test_folded_apart);
 	harness_add(suite, test_many_folds);

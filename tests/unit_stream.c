@@ -200,6 +200,32 @@ START_TEST(test_long_queue)
 }
 END_TEST
 
+/* However much room the socket has, nothing passes the packets that one call has left over. */
+START_TEST(test_long_queue_goes_first)
+{
+	struct pair pair;
+
+	pair_init(&pair);
+	fill(&pair);
+	for (int i = 0; i < 60; i++)
+		offer_one(&pair, 4097, false);
+	while (take(&pair, SIZE_MAX) > 0)
+		;
+	ck_assert_int_eq(
+		setsockopt(pair.stream.fd, SOL_SOCKET, SO_SNDBUF, &(int){1 << 20}, sizeof(int)), 0);
+	while (pair.stream.pending > 0) {
+		uint32_t before = pair.stream.n;
+
+		offer_one(&pair, 10, true);
+		ck_assert_uint_lt(pair.stream.n, before);
+		while (take(&pair, SIZE_MAX) > 0)
+			;
+	}
+	drain(&pair);
+	pair_done(&pair);
+}
+END_TEST
+
 /* Many short rests share packets, but not one that somebody else holds too. */
 START_TEST(test_shared_packets)
 {
@@ -327,6 +353,7 @@ int main(void)
 	harness_add(suite, test_partial);
 	harness_add(suite, test_not_eager);
 	harness_add(suite, test_long_queue);
+	harness_add(suite, test_long_queue_goes_first);
 	harness_add(suite, test_shared_packets);
 	harness_add(suite, test_any_sizes);
 	harness_add(suite, test_receive);
