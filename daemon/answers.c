@@ -59,8 +59,8 @@ static void count_copied(struct answers *answers, size_t before)
 	answers->len += len;
 }
 
-int answers_add(struct answers *answers, enum framing framing, const struct frame *request,
-		struct bytes payload)
+int answers_add_unusual(struct answers *answers, enum framing framing, const struct frame *request,
+			struct bytes payload)
 {
 	uint8_t *body = request->body.data;
 	size_t before = answers->copied.len;

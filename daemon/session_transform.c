@@ -44,7 +44,7 @@ static int open(struct session *session, struct workspace *workspace)
 static int message(struct session *session, struct workspace *workspace,
 		   const struct frame *message)
 {
-	struct bytes answer = message->body;
+	struct bytes answer = {message->body.data, message->body.len};
 	int r = session_transform_answer(session, workspace, &answer);
 
 	if (r < 0)

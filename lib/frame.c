@@ -46,9 +46,8 @@ static enum frame_cut too_long(uint64_t length, struct frame *ret_frame)
 	return FRAME_TOO_LONG;
 }
 
-static __attribute__((noinline)) enum frame_cut cut_raw(const struct frame_rules *rules,
-							struct bytes input, bool ended,
-							size_t *scanned, struct frame *ret_frame)
+static enum frame_cut cut_raw(const struct frame_rules *rules, struct bytes input, bool ended,
+			      size_t *scanned, struct frame *ret_frame)
 {
 	size_t len = MIN(input.len, rules->max_message);
 
@@ -84,9 +83,8 @@ static enum frame_cut cut_unfinished_line(const struct frame_rules *rules, struc
 	return FRAME_MESSAGE;
 }
 
-static __attribute__((noinline)) enum frame_cut cut_line(const struct frame_rules *rules,
-							 struct bytes input, bool ended,
-							 size_t *scanned, struct frame *ret_frame)
+static enum frame_cut cut_line(const struct frame_rules *rules, struct bytes input, bool ended,
+			       size_t *scanned, struct frame *ret_frame)
 {
 	size_t looked_at = MIN(*scanned, input.len), len;
 	const uint8_t *end = memchr(input.data + looked_at, '\n', input.len - looked_at);
@@ -186,9 +184,9 @@ static bool header_may_begin(const uint8_t *header, size_t len)
 	return i == len;
 }
 
-/* An input shorter than a header. Out of the way of the many that are longer, as cut_error() is. */
-static __attribute__((cold, noinline)) enum frame_cut
-cut_partial_header(struct bytes input, bool ended, size_t *scanned, struct frame *ret_frame)
+/* An input shorter than a header. */
+static enum frame_cut cut_partial_header(struct bytes input, bool ended, size_t *scanned,
+					 struct frame *ret_frame)
 {
 	if (!header_may_begin(input.data, input.len))
 		return FRAME_MALFORMED;
@@ -196,8 +194,7 @@ cut_partial_header(struct bytes input, bool ended, size_t *scanned, struct frame
 }
 
 /* An input that begins with '-'. */
-static __attribute__((cold, noinline)) enum frame_cut cut_error(struct bytes input,
-								struct frame *ret_frame)
+static enum frame_cut cut_error(struct bytes input, struct frame *ret_frame)
 {
 	uint64_t length, there;
 
@@ -212,30 +209,28 @@ static __attribute__((cold, noinline)) enum frame_cut cut_error(struct bytes inp
 	return FRAME_ERROR;
 }
 
-/* An input whose first header is not the usual one. */
-static __attribute__((noinline)) enum frame_cut
-cut_unusual_header(struct bytes input, struct frame *ret_frame, uint64_t *ret_length)
+static void set_message(struct bytes input, uint64_t length, bool plain, struct frame *ret_frame)
 {
-	if (input.data[0] == '-')
-		return cut_error(input, ret_frame);
-	return header_read(input.data, 0, ret_length) ? FRAME_MESSAGE : FRAME_MALFORMED;
+	*ret_frame = (struct frame){
+		.size = FRAME_HEADER + (size_t)length,
+		.body = {input.data + FRAME_HEADER, (size_t)length},
+		.plain = plain,
+		.length = length,
+	};
 }
 
-static inline enum frame_cut cut_length(const struct frame_rules *rules, struct bytes input,
-					bool ended, size_t *scanned, struct frame *ret_frame)
+static enum frame_cut cut_length(const struct frame_rules *rules, struct bytes input, bool ended,
+				 size_t *scanned, struct frame *ret_frame)
 {
-	bool plain = false;
 	uint64_t length;
 
 	*scanned = 0;
 	if (input.len < FRAME_HEADER)
 		return cut_partial_header(input, ended, scanned, ret_frame);
-	if (!header_read_short(input.data, &length, &plain)) {
-		enum frame_cut cut = cut_unusual_header(input, ret_frame, &length);
-
-		if (cut != FRAME_MESSAGE)
-			return cut;
-	}
+	if (input.data[0] == '-')
+		return cut_error(input, ret_frame);
+	if (!header_read(input.data, 0, &length))
+		return FRAME_MALFORMED;
 	if (length > rules->max_message || length > SIZE_MAX - FRAME_HEADER)
 		return too_long(length, ret_frame);
 	if (length > input.len - FRAME_HEADER) {
@@ -244,17 +239,14 @@ static inline enum frame_cut cut_length(const struct frame_rules *rules, struct 
 			     : more(FRAME_HEADER, FRAME_HEADER + (size_t)length, scanned,
 				    ret_frame);
 	}
-	*ret_frame = (struct frame){
-		.size = FRAME_HEADER + (size_t)length,
-		.body = {input.data + FRAME_HEADER, (size_t)length},
-		.plain = plain,
-		.length = length,
-	};
+	set_message(input, length, false, ret_frame);
 	return FRAME_MESSAGE;
 }
 
-enum frame_cut frame_cut(const struct frame_rules *rules, struct bytes input, bool ended,
-			 size_t *scanned, struct frame *ret_frame)
+/* Any outcome; apart from frame_cut(), so that the usual one costs no more than it must. */
+static __attribute__((noinline)) enum frame_cut cut_any(const struct frame_rules *rules,
+							struct bytes input, bool ended,
+							size_t *scanned, struct frame *ret_frame)
 {
 	if (input.len == 0)
 		return more(0, 0, scanned, ret_frame);
@@ -265,9 +257,25 @@ enum frame_cut frame_cut(const struct frame_rules *rules, struct bytes input, bo
 	case FRAMING_LINE:
 		return cut_line(rules, input, ended, scanned, ret_frame);
 	case FRAMING_LENGTH:
-		break;
+		return cut_length(rules, input, ended, scanned, ret_frame);
 	}
-	return cut_length(rules, input, ended, scanned, ret_frame);
+	__builtin_unreachable();
+}
+
+enum frame_cut frame_cut(const struct frame_rules *rules, struct bytes input, bool ended,
+			 size_t *scanned, struct frame *ret_frame)
+{
+	uint64_t length;
+	bool plain;
+
+	if (rules->framing == FRAMING_LENGTH && input.len >= FRAME_HEADER &&
+	    header_read_short(input.data, &length, &plain) && length <= rules->max_message &&
+	    length <= input.len - FRAME_HEADER) {
+		*scanned = 0;
+		set_message(input, length, plain, ret_frame);
+		return FRAME_MESSAGE;
+	}
+	return cut_any(rules, input, ended, scanned, ret_frame);
 }
 
 /* Writes len, left-aligned, into the n_places bytes at places, and spaces behind it. */

@@ -171,6 +171,64 @@ static inline uint64_t flip_word(uint64_t word, char first)
 	return word ^ ((from & ~past & ~word & high_bits) >> 2);
 }
 
+/*
+ * Twice as wide, where the processor can: known only when the program runs, so that one binary
+ * serves all. What does not fill whole vectors is left to the functions below.
+ */
+#ifdef __x86_64__
+
+#define WIDE __attribute__((target("avx2")))
+
+typedef int8_t wide_lanes __attribute__((vector_size(32)));
+typedef uint8_t wide_byte_lanes __attribute__((vector_size(32)));
+typedef uint64_t wide_word_lanes __attribute__((vector_size(32)));
+
+static inline bool has_wide(void)
+{
+	return __builtin_cpu_supports("avx2");
+}
+
+/* Changes the case of the first bytes of data; returns of how many. Adds to *seen their bits. */
+static WIDE size_t flip_wide(uint8_t *data, size_t len, char first, uint64_t *seen)
+{
+	const uint8_t shift = (uint8_t)(INT8_MAX - (first + 25));
+	wide_lanes all = {0};
+	wide_word_lanes words;
+	size_t i;
+
+	for (i = 0; len - i >= sizeof(wide_lanes); i += sizeof(wide_lanes)) {
+		wide_lanes x;
+
+		memcpy(&x, data + i, sizeof(x));
+		all |= x;
+		x ^= ((wide_lanes)((wide_byte_lanes)x + shift) > INT8_MAX - 26) & 0x20;
+		memcpy(data + i, &x, sizeof(x));
+	}
+	words = (wide_word_lanes)all;
+	*seen |= words[0] | words[1] | words[2] | words[3];
+	return i;
+}
+
+#else
+
+static inline bool has_wide(void)
+{
+	return false;
+}
+
+static size_t flip_wide(uint8_t *data, size_t len, char first, uint64_t *seen)
+{
+	(void)data;
+	(void)len;
+	(void)first;
+	(void)seen;
+	return 0;
+}
+
+#endif
+
+enum { WIDE_FROM = 256 }; /* bytes from which the wide way is worth its call */
+
 /* As flip_case(), for fewer bytes than one vector. */
 static inline bool flip_short(uint8_t *data, size_t len, char first)
 {
@@ -198,11 +256,18 @@ static inline bool flip_short(uint8_t *data, size_t len, char first)
 /* Changes the case of all ASCII letters first to first + 25. Says whether data is all ASCII. */
 static inline bool flip_case(uint8_t *data, size_t len, char first)
 {
+	uint64_t wide = 0;
 	lanes seen, tail;
 	size_t i;
 
+	if (len >= WIDE_FROM && has_wide()) {
+		size_t done = flip_wide(data, len, first, &wide);
+
+		data += done;
+		len -= done;
+	}
 	if (len < sizeof(lanes))
-		return flip_short(data, len, first);
+		return flip_short(data, len, first) && !(wide & high_bits);
 
 	seen = tail = load_lanes(data + len - sizeof(lanes));
 	for (i = 0; len - i >= sizeof(lanes); i += sizeof(lanes)) {
@@ -213,7 +278,7 @@ static inline bool flip_case(uint8_t *data, size_t len, char first)
 	}
 	if (i < len)
 		store_lanes(data + len - sizeof(lanes), flip_lanes(tail, first));
-	return !(fold_lanes((word_lanes)seen) & high_bits);
+	return !((fold_lanes((word_lanes)seen) | wide) & high_bits);
 }
 
 /* What reversing bytes came across. */
@@ -265,12 +330,68 @@ static inline struct seen reverse_short(uint8_t *data, size_t len)
 	return (struct seen){head | tail, find_cr(head) | find_cr(tail)};
 }
 
+#ifdef __x86_64__
+
+/*
+ * Exchanges the first bytes of data with the last, turned around, and returns how many at each end.
+ * Adds to *seen what it came across.
+ */
+static WIDE size_t reverse_wide(uint8_t *data, size_t len, struct seen *seen)
+{
+	wide_lanes all = {0}, crs = {0};
+	wide_word_lanes high, cr;
+	uint8_t *head = data, *tail = data + len;
+
+	while (tail - head >= 2 * (ptrdiff_t)sizeof(wide_lanes)) {
+		wide_lanes a, b;
+
+		tail -= sizeof(b);
+		memcpy(&a, head, sizeof(a));
+		memcpy(&b, tail, sizeof(b));
+		all |= a | b;
+		crs |= (a == '\r') | (b == '\r');
+		a = __builtin_shufflevector(a, a, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20,
+					    19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5,
+					    4, 3, 2, 1, 0);
+		b = __builtin_shufflevector(b, b, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20,
+					    19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5,
+					    4, 3, 2, 1, 0);
+		memcpy(head, &b, sizeof(b));
+		memcpy(tail, &a, sizeof(a));
+		head += sizeof(a);
+	}
+	high = (wide_word_lanes)all;
+	cr = (wide_word_lanes)crs;
+	seen->high |= high[0] | high[1] | high[2] | high[3];
+	seen->cr |= cr[0] | cr[1] | cr[2] | cr[3];
+	return (size_t)(head - data);
+}
+
+#else
+
+static size_t reverse_wide(uint8_t *data, size_t len, struct seen *seen)
+{
+	(void)data;
+	(void)len;
+	(void)seen;
+	return 0;
+}
+
+#endif
+
 /* Turns the order of all bytes around. */
 static inline struct seen reverse_bytes(uint8_t *data, size_t len)
 {
 	word_lanes seen = {0}, crs = {0};
 	uint8_t *end = data + len;
-	struct seen rest = {0};
+	struct seen rest = {0}, wide = {0};
+
+	if (len >= WIDE_FROM && has_wide()) {
+		size_t done = reverse_wide(data, len, &wide);
+
+		data += done;
+		end -= done;
+	}
 
 	while (end - data >= (ptrdiff_t)sizeof(lanes)) {
 		lanes head = load_lanes(data), tail = load_lanes(end - sizeof(lanes));
@@ -284,7 +405,8 @@ static inline struct seen reverse_bytes(uint8_t *data, size_t len)
 	}
 	if (end > data)
 		rest = reverse_short(data, (size_t)(end - data));
-	return (struct seen){(fold_lanes(seen) | rest.high) & high_bits, fold_lanes(crs) | rest.cr};
+	return (struct seen){(fold_lanes(seen) | rest.high | wide.high) & high_bits,
+			     fold_lanes(crs) | rest.cr | wide.cr};
 }
 
 /* Each LF CR of a reversed text was CR LF, one grapheme cluster, and is so again. */
@@ -492,12 +614,11 @@ static __attribute__((noinline)) int step_reverse(struct scratch *scratch, struc
 	return 0;
 }
 
-int pipeline_apply(const struct pipeline *pipeline, struct scratch *scratch, struct bytes *message)
+static __attribute__((noinline)) int apply_steps(const struct pipeline *pipeline,
+						 struct scratch *scratch, struct bytes *message)
 {
-	struct bytes text = *message;
+	struct bytes text = {message->data, message->len};
 
-	if (text.len == 0)
-		return 0;
 	for (unsigned i = 0; i < pipeline->n_steps; i++) {
 		enum transform transform = pipeline->steps[i];
 		int r = 0;
@@ -515,4 +636,12 @@ int pipeline_apply(const struct pipeline *pipeline, struct scratch *scratch, str
 	else
 		*message = text;
 	return 0;
+}
+
+int pipeline_apply(const struct pipeline *pipeline, struct scratch *scratch, struct bytes *message)
+{
+	if (message->len == 0 || pipeline->n_steps == 0 ||
+	    (pipeline->n_steps == 1 && pipeline->steps[0] == TRANSFORM_ECHO))
+		return 0;
+	return apply_steps(pipeline, scratch, message);
 }
