@@ -5,6 +5,7 @@
  * leaves the rest to it. A new command is one line here.
  */
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -75,6 +76,23 @@ static int run(int argc, char *argv[])
 	return common.command->run(&common, argc, argv);
 }
 
+/*
+ * Where standard input, output or error is closed, the first socket would get its number, and what
+ * is printed would go to the server. /dev/null takes the place, opened for the other direction, so
+ * that reading or writing there still fails.
+ */
+static int fill_standard_fds(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
+			continue;
+		/* The lowest free number is this one. */
+		if (open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
 int main(int argc, char *argv[])
 {
 	int status;
@@ -82,6 +100,10 @@ int main(int argc, char *argv[])
 	/* When nobody reads our output any more we end as other tools do, whoever started us. */
 	(void)signal(SIGPIPE, SIG_DFL);
 
+	if (fill_standard_fds() < 0) {
+		complain("cannot open /dev/null: %m");
+		return STATUS_SYSTEM;
+	}
 	status = run(argc, argv);
 	if ((fflush(stdout) == EOF || ferror(stdout)) && status == STATUS_DONE) {
 		complain("cannot write to standard output: %m");

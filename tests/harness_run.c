@@ -74,6 +74,8 @@ static void become(const struct run *run, const struct run_setup *setup, int in,
 	    prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
 		_exit(126);
 	(void)signal(SIGPIPE, setup->sigpipe_ignored ? SIG_IGN : SIG_DFL);
+	for (const int *fd = setup->closed; fd && *fd >= 0; fd++)
+		(void)close(*fd);
 	(void)execv(arguments[0], arguments);
 	_exit(127);
 }

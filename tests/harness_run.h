@@ -22,6 +22,7 @@ struct run_setup {
 	const char *directory; /* $RUNTIME_DIRECTORY; NULL: unset */
 	uid_t user;	       /* who runs it; 0: who runs the test */
 	bool sigpipe_ignored;  /* as under careless parents */
+	const int *closed;     /* standard fds it starts without, -1 at the end; NULL: none */
 };
 
 struct run {

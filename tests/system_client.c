@@ -617,6 +617,41 @@ START_TEST(test_server_stays)
 }
 END_TEST
 
+/* What is printed or read never goes through a socket that got a standard number. */
+START_TEST(test_closed_standard_fds)
+{
+	static const int input[] = {0, -1}, output[] = {1, -1}, all[] = {0, 1, 2, -1};
+	struct run run;
+
+	start();
+	run_start(&run, &(struct run_setup){.closed = input},
+		  WORDS("-c", at("length", "tcp"), "ask", "a"));
+	run_end(&run);
+	ck_assert_msg(run.status == 0 && strcmp(run.out, "A\n") == 0, "status %d: %s%s", run.status,
+		      run.out, run.error);
+	run_done(&run);
+	run_start(&run, &(struct run_setup){.closed = input},
+		  WORDS("-c", at("length", "tcp"), "ask"));
+	run_end(&run);
+	ck_assert_msg(run.status == 71 && strstr(run.error, "standard input: Bad file descriptor"),
+		      "status %d: %s", run.status, run.error);
+	run_done(&run);
+	run_start(&run, &(struct run_setup){.closed = output},
+		  WORDS("-c", at("length", "tcp"), "ping", "-n", "2", "-i", "10ms"));
+	run_end(&run);
+	ck_assert_msg(run.status == 71 && strstr(run.error, "cannot write to standard output"),
+		      "status %d: %s", run.status, run.error);
+	run_done(&run);
+	run_start(&run, &(struct run_setup){.closed = all},
+		  WORDS("-c", at("echoraw", "tcp"), "ask", "--framing", "raw", "a"));
+	run_end(&run);
+	ck_assert_int_eq(run.status, 71);
+	run_done(&run);
+	ck_assert_uint_eq(server_counter(&server, "length", "bad frame headers"), 0);
+	server_stop(&server);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("client");
@@ -644,5 +679,6 @@ int main(void)
 	harness_add(suite, test_broken_protocol);
 	harness_add(suite, test_connection_lost);
 	harness_add(suite, test_server_stays);
+	harness_add(suite, test_closed_standard_fds);
 	return harness_main(suite);
 }
