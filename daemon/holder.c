@@ -32,12 +32,12 @@ static struct place place_of(const struct endpoint *endpoint)
 {
 	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&endpoint->socket;
 	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&endpoint->socket;
-	struct place place = {.ip.s6_addr = {[10] = 0xff, [11] = 0xff}};
+	struct place place = {{.s6_addr = {[10] = 0xff, [11] = 0xff}}, endpoint_port(endpoint)};
 
 	if (endpoint->socket.ss_family == AF_INET6)
-		return (struct place){v6->sin6_addr, ntohs(v6->sin6_port)};
-	memcpy(&place.ip.s6_addr[12], &v4->sin_addr, sizeof(v4->sin_addr));
-	place.port = ntohs(v4->sin_port);
+		place.ip = v6->sin6_addr;
+	else
+		memcpy(&place.ip.s6_addr[12], &v4->sin_addr, sizeof(v4->sin_addr));
 	return place;
 }
 
@@ -133,7 +133,8 @@ static int find_process(uintmax_t inode, char text[static HOLDER_MAX])
 	return -ENOENT;
 }
 
-/* Whoever listens on a Unix socket tells it to whoever connects. */
+/* Whoever listens on a Unix socket tells it to whoever connects, while there is room in its queue
+   of connections. */
 static int find_unix(const struct endpoint *endpoint, char text[static HOLDER_MAX])
 {
 	CLEANUP(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -141,8 +142,15 @@ static int find_unix(const struct endpoint *endpoint, char text[static HOLDER_MA
 	socklen_t len = sizeof(peer);
 	char pid[16];
 
-	if (fd < 0 || connect(fd, (const struct sockaddr *)&endpoint->socket, endpoint->len) < 0 ||
-	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || peer.pid <= 0)
+	if (fd < 0)
+		return -ENOENT;
+	if (connect(fd, (const struct sockaddr *)&endpoint->socket, endpoint->len) < 0) {
+		if (errno != EAGAIN)
+			return -ENOENT;
+		(void)snprintf(text, HOLDER_MAX, "a process that does not accept its connections");
+		return 0;
+	}
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || peer.pid <= 0)
 		return -ENOENT;
 	(void)snprintf(pid, sizeof(pid), "%i", peer.pid);
 	return describe(pid, text);

@@ -8,7 +8,8 @@
 enum { HOLDER_MAX = 96 };
 
 /*
- * Writes the holder of a bound TCP, UDP or Unix address, as "pid 42 (nginx)". Returns 0, or
- * -ENOENT when it cannot be found out, with text untouched. Looks through /proc: slow.
+ * Writes the holder of a bound TCP, UDP or Unix address, as "pid 42 (nginx)"; in words when a Unix
+ * socket's holder is too busy to tell. Returns 0, or -ENOENT when it cannot be found out, with text
+ * untouched. Looks through /proc: slow.
  */
 int holder_find(const struct endpoint *endpoint, char text[static HOLDER_MAX]);

@@ -11,27 +11,6 @@
 #include "log.h"
 #include "util.h"
 
-/* What may differ between two notations of one address: padding, flow labels, scopes. */
-bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
-{
-	const struct sockaddr_in *a4 = (const struct sockaddr_in *)&a->socket;
-	const struct sockaddr_in *b4 = (const struct sockaddr_in *)&b->socket;
-	const struct sockaddr_in6 *a6 = (const struct sockaddr_in6 *)&a->socket;
-	const struct sockaddr_in6 *b6 = (const struct sockaddr_in6 *)&b->socket;
-
-	if (a->transport != b->transport || a->socket.ss_family != b->socket.ss_family)
-		return false;
-	switch (a->socket.ss_family) {
-	case AF_INET:
-		return a4->sin_port == b4->sin_port && a4->sin_addr.s_addr == b4->sin_addr.s_addr;
-	case AF_INET6:
-		return a6->sin6_port == b6->sin6_port && a6->sin6_scope_id == b6->sin6_scope_id &&
-		       memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof(a6->sin6_addr)) == 0;
-	default:
-		return a->len == b->len && memcmp(&a->socket, &b->socket, a->len) == 0;
-	}
-}
-
 /* Finds out what an inherited descriptor is. Returns 0 or a negative errno. */
 static int examine(int fd, struct endpoint *ret_endpoint)
 {

@@ -35,6 +35,3 @@ bool inherited_serves(const struct inherited_socket *socket, const struct endpoi
 
 /* Closes what nobody has taken, with a warning for each that names it, and frees the rest. */
 void inherited_done(struct inherited *inherited);
-
-/* Whether two endpoints are the same address of the same kind. */
-bool endpoint_equal(const struct endpoint *a, const struct endpoint *b);

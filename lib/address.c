@@ -392,6 +392,38 @@ int address_resolve(const struct address *address, bool listening, const char *d
 	return 0;
 }
 
+bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
+{
+	const struct sockaddr_in *a4 = (const struct sockaddr_in *)&a->socket;
+	const struct sockaddr_in *b4 = (const struct sockaddr_in *)&b->socket;
+	const struct sockaddr_in6 *a6 = (const struct sockaddr_in6 *)&a->socket;
+	const struct sockaddr_in6 *b6 = (const struct sockaddr_in6 *)&b->socket;
+
+	if (a->transport != b->transport || a->socket.ss_family != b->socket.ss_family)
+		return false;
+	switch (a->socket.ss_family) {
+	case AF_INET:
+		return a4->sin_port == b4->sin_port && a4->sin_addr.s_addr == b4->sin_addr.s_addr;
+	case AF_INET6:
+		return a6->sin6_port == b6->sin6_port && a6->sin6_scope_id == b6->sin6_scope_id &&
+		       IN6_ARE_ADDR_EQUAL(&a6->sin6_addr, &b6->sin6_addr);
+	default:
+		return a->len == b->len && memcmp(&a->socket, &b->socket, a->len) == 0;
+	}
+}
+
+uint16_t endpoint_port(const struct endpoint *endpoint)
+{
+	switch (endpoint->socket.ss_family) {
+	case AF_INET:
+		return ntohs(((const struct sockaddr_in *)&endpoint->socket)->sin_port);
+	case AF_INET6:
+		return ntohs(((const struct sockaddr_in6 *)&endpoint->socket)->sin6_port);
+	default:
+		return 0;
+	}
+}
+
 static void format_path(const struct endpoint *endpoint, char *text)
 {
 	const struct sockaddr_un *un = (const struct sockaddr_un *)&endpoint->socket;

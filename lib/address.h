@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 
 enum transport {
@@ -45,6 +46,15 @@ struct endpoint {
 	socklen_t len;
 	struct sockaddr_storage socket;
 };
+
+/*
+ * Whether two endpoints are the same address of the same kind, however each was written: padding
+ * and flow labels do not count.
+ */
+bool endpoint_equal(const struct endpoint *a, const struct endpoint *b);
+
+/* The port of a TCP or UDP endpoint, in the host's byte order; 0 for a Unix socket. */
+uint16_t endpoint_port(const struct endpoint *endpoint);
 
 /*
  * Resolves address into the endpoints it stands for, in the order of getaddrinfo(3), each once. A

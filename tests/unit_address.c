@@ -244,6 +244,42 @@ START_TEST(resolves_the_wildcard)
 }
 END_TEST
 
+static const struct {
+	const char *a, *b;
+	bool equal;
+	uint16_t port; /* of a */
+} pairs[] = {
+	{"tcp://127.0.0.1:80", "tcp://127.0.0.1:80", true, 80},
+	{"tcp://127.0.0.1:80", "udp://127.0.0.1:80", false, 80},
+	{"tcp://127.0.0.1:513", "tcp://127.0.0.1:514", false, 513},
+	{"tcp://127.0.0.1:80", "tcp://127.0.0.2:80", false, 80},
+	{"udp://[::1]:65535", "udp://[0::1]:65535", true, 65535},
+	{"udp://[::1]:7", "udp://[::2]:7", false, 7},
+	{"udp://[::1]:7", "udp://[::1]:8", false, 7},
+	{"tcp://[::]:7", "tcp://0.0.0.0:7", false, 7},
+	{"unix:a", "unix:a", true, 0},
+	{"unix:a", "unix:ab", false, 0},
+	{"unix:@a", "unix:a", false, 0},
+};
+
+START_TEST(compares_endpoints)
+{
+	CLEANUP(freep) struct endpoint *a = NULL, *b = NULL;
+	size_t n;
+
+	ck_assert_int_eq(resolve(pairs[_i].a, true, "/the/directory", &a, &n), 0);
+	ck_assert_int_eq(resolve(pairs[_i].b, true, "/the/directory", &b, &n), 0);
+	/* Neither is part of an address. */
+	if (a->socket.ss_family == AF_INET)
+		((struct sockaddr_in *)&a->socket)->sin_zero[0] = 1;
+	else if (a->socket.ss_family == AF_INET6)
+		((struct sockaddr_in6 *)&a->socket)->sin6_flowinfo = 1;
+	ck_assert_int_eq(endpoint_equal(a, b), pairs[_i].equal);
+	ck_assert_int_eq(endpoint_equal(b, a), pairs[_i].equal);
+	ck_assert_uint_eq(endpoint_port(a), pairs[_i].port);
+}
+END_TEST
+
 START_TEST(refuses_to_resolve)
 {
 	struct endpoint *endpoints = NULL;
@@ -326,6 +362,7 @@ int main(void)
 	tcase_add_loop_test(tcase, resolves_what_needs_no_name, 0, ARRAY_SIZE(resolved));
 	tcase_add_test(tcase, resolves_a_name_to_each_address_once);
 	tcase_add_test(tcase, resolves_the_wildcard);
+	tcase_add_loop_test(tcase, compares_endpoints, 0, ARRAY_SIZE(pairs));
 	tcase_add_test(tcase, refuses_to_resolve);
 	tcase_add_test(tcase, formats_any_unix_name);
 	tcase_add_test(tcase, finds_the_runtime_directory);

@@ -242,6 +242,27 @@ START_TEST(test_unix_in_use)
 }
 END_TEST
 
+/* Its queue of connections is full, so that nobody can ask it who it is. */
+START_TEST(test_unix_that_is_busy)
+{
+	struct endpoint endpoint = endpoint_of("unix:busy.sock");
+	int fd = open_bound(&endpoint), peer, waiting[64], n = 0;
+
+	ck_assert_int_eq(listen(fd, 1), 0);
+	do {
+		ck_assert_int_lt(n, (int)ARRAY_SIZE(waiting));
+		peer = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		waiting[n++] = peer;
+	} while (connect(peer, (struct sockaddr *)&endpoint.socket, endpoint.len) == 0);
+	ck_assert_int_eq(errno, EAGAIN);
+	expect_failure(&endpoint, -EADDRINUSE, EX_UNAVAILABLE,
+		       ": a process that does not accept its connections holds it already");
+	while (n > 0)
+		(void)close(waiting[--n]);
+	(void)close(fd);
+}
+END_TEST
+
 /* What is not a socket that somebody has left is nothing of ours. */
 START_TEST(test_unix_in_the_way)
 {
@@ -319,6 +340,7 @@ int main(void)
 	harness_add(suite, test_every_address);
 	harness_add(suite, test_unix);
 	harness_add(suite, test_unix_in_use);
+	harness_add(suite, test_unix_that_is_busy);
 	harness_add(suite, test_unix_in_the_way);
 	harness_add(suite, test_other_failures);
 	return harness_main(suite);
