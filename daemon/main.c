@@ -70,6 +70,16 @@ static void print_help(void)
 		"See retortd(8), retortd.conf(5) and retort-protocol(7).");
 }
 
+/* Ends a run that only prints. */
+static int printed(int r)
+{
+	if (r < 0 || fflush(stdout) != 0 || ferror(stdout)) {
+		(void)fprintf(stderr, "retortd: cannot write: %s\n", strerror(errno));
+		return EX_OSERR;
+	}
+	return 0;
+}
+
 static int usage(const char *complaint, const char *what)
 {
 	(void)fprintf(stderr, "retortd: %s%s%s\nTry 'retortd --help'.\n", complaint,
@@ -127,10 +137,10 @@ static int parse_option(int code)
 		return GO_ON;
 	case 'V':
 		(void)puts("retortd " RETORT_VERSION);
-		return 0;
+		return printed(0);
 	case 'h':
 		print_help();
-		return 0;
+		return printed(0);
 	default: /* getopt_long(3) has said what is wrong */
 		(void)fputs("Try 'retortd --help'.\n", stderr);
 		return EX_USAGE;
@@ -154,17 +164,29 @@ static int parse_command_line(int argc, char **argv)
 	return GO_ON;
 }
 
+/* Whether there is a default file; one that cannot be looked at is there, and is complained of. */
+static bool has_default_file(void)
+{
+	return access(CONFIG_DEFAULT_FILE, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
+}
+
 /* Loads the configuration that the command line means: at start, and at every reload. */
 static int load(const void *from, struct config **ret_config, struct config_problems *problems)
 {
+	const char *file = arg_config;
+	int r;
+
 	(void)from;
 	if (arg_n_listens > 0)
 		return config_load_listen(arg_listens, arg_n_listens, ret_config, problems);
-	if (arg_config)
-		return config_load(arg_config, ret_config, problems);
-	if (access(CONFIG_DEFAULT_FILE, F_OK) == 0)
-		return config_load(CONFIG_DEFAULT_FILE, ret_config, problems);
-	return config_load_builtin(ret_config);
+	if (!file && !has_default_file())
+		return config_load_builtin(ret_config);
+	if (!file)
+		file = CONFIG_DEFAULT_FILE;
+	r = config_load(file, ret_config, problems);
+	if (r == 0)
+		arg_config = file; /* when it is gone at a reload, what is built in is not meant */
+	return r;
 }
 
 /* Says why there is no configuration: to whoever called, or to the journal of the service. */
@@ -179,16 +201,6 @@ static void complain(const struct config_problems *problems, int error)
 		log_lines(LOG_CONFIG_PROBLEM, text, problems->text.len);
 	else
 		(void)fwrite(text, 1, problems->text.len, stderr);
-}
-
-/* Ends a run that only prints. */
-static int printed(int r)
-{
-	if (r < 0 || fflush(stdout) != 0) {
-		(void)fprintf(stderr, "retortd: cannot write: %s\n", strerror(errno));
-		return EX_IOERR;
-	}
-	return 0;
 }
 
 int main(int argc, char **argv)

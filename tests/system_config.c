@@ -3,9 +3,12 @@
 /* The command line and the configuration, as a person meets them: what is printed, and how it ends.
  */
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 
 #include "config.h"
@@ -242,6 +245,84 @@ START_TEST(built_in_configuration)
 }
 END_TEST
 
+/* Makes a /etc of this test alone; false where that cannot be done. */
+static bool private_etc(void)
+{
+	if (harness_private_mounts() && mount("tmpfs", "/etc", "tmpfs", 0, NULL) == 0 &&
+	    mkdir("/etc/retort", 0755) == 0)
+		return true;
+	harness_skip("no /etc of its own");
+	return false;
+}
+
+/* A default file that cannot be read is not the same as none. */
+START_TEST(unreadable_default_file)
+{
+	struct server server;
+
+	if (!private_etc())
+		return;
+	ck_assert_int_eq(symlink(CONFIG_DEFAULT_FILE, CONFIG_DEFAULT_FILE), 0);
+	RUN(&server, EX_CONFIG, "-t");
+	assert_says(server.log, CONFIG_DEFAULT_FILE);
+	server_done(&server);
+	ck_assert_int_eq(unlink(CONFIG_DEFAULT_FILE), 0);
+	RUN(&server, 0, "-t");
+	server_done(&server);
+	ck_assert_int_eq(rmdir("/etc/retort"), 0);
+	file_write("/etc/retort", "", 0);
+	RUN(&server, 0, "-t");
+	server_done(&server);
+}
+END_TEST
+
+/* A default file that has gone does not make a reload change to what is built in. */
+START_TEST(vanished_default_file)
+{
+	static const char config[] =
+		"listeners: ({ name = \"a\"; listen = \"unix:a\"; framing = \"line\"; });"
+		"timeouts: { drain = 0; };";
+	struct server server;
+
+	if (!private_etc())
+		return;
+	file_write(CONFIG_DEFAULT_FILE, config, strlen(config));
+	server_init(&server);
+	server_start(&server, &(struct server_setup){0});
+	ck_assert_int_eq(unlink(CONFIG_DEFAULT_FILE), 0);
+	server_signal(&server, SIGHUP);
+	free(server_wait_log(&server, CONFIG_DEFAULT_FILE));
+	free(server_wait_log(&server, "configuration not reloaded"));
+	server_assert_serves(&server, "a", FRAMING_LINE);
+	server_stop(&server);
+}
+END_TEST
+
+/* What was asked for and could not be printed is a failure. */
+START_TEST(nowhere_to_print)
+{
+	static const char *const options[] = {"--help", "--version", "--test", "--print-config"};
+	static const char script[] = "#!/bin/sh\nexec \"$@\" >/dev/full\n";
+	char path[SERVER_PATH_MAX + 16];
+	struct server server;
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		server_init(&server);
+		(void)sprintf(path, "%s/full", server.directory);
+		file_write(path, script, strlen(script));
+		ck_assert_int_eq(chmod(path, 0700), 0);
+		ck_assert_int_eq(setenv("RETORTD_WRAPPER", path, 1), 0);
+		server_run(
+			&server,
+			&(struct server_setup){.arguments = (const char *const[]){options[i], "-l",
+										  "unix:a", NULL}},
+			EX_OSERR);
+		assert_says(server.log, "No space left on device");
+		server_done(&server);
+	}
+}
+END_TEST
+
 START_TEST(listeners_of_the_command_line)
 {
 	CLEANUP(closep) int one = -1, two = -1, three = -1;
@@ -324,6 +405,9 @@ int main(void)
 	harness_add(suite, bad_files);
 	harness_add(suite, printed_configuration_loads_to_the_same);
 	harness_add(suite, built_in_configuration);
+	harness_add(suite, unreadable_default_file);
+	harness_add(suite, vanished_default_file);
+	harness_add(suite, nowhere_to_print);
 	harness_add(suite, listeners_of_the_command_line);
 	harness_add(suite, included_files);
 	harness_add(suite, verbose);
