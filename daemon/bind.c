@@ -99,19 +99,23 @@ static int bind_endpoint(const struct endpoint *endpoint, int fd)
 	return 0;
 }
 
-static int dress_file(const char *path, const struct bind_file *file)
+static bool get_file(const struct endpoint *endpoint, struct stat *ret_status)
 {
-	if ((file->uid != (uid_t)-1 || file->gid != (gid_t)-1) &&
-	    chown(path, file->uid, file->gid) < 0)
-		return -errno;
-	return chmod(path, file->mode) < 0 ? -errno : 0;
+	return file_of(endpoint) && lstat(file_of(endpoint), ret_status) == 0;
 }
 
-int bind_open(const struct endpoint *endpoint, const struct bind_file *file, int *ret_fd)
+static bool is_made(const struct bind_made *made, const struct stat *status)
+{
+	return status->st_dev == made->device && status->st_ino == made->inode;
+}
+
+int bind_open(const struct endpoint *endpoint, int *ret_fd, struct bind_made *ret_made)
 {
 	int type = is_stream(endpoint) ? SOCK_STREAM : SOCK_DGRAM;
 	CLEANUP(closep)
 	int fd = socket(endpoint->socket.ss_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct bind_made made = {0};
+	struct stat status;
 	int r;
 
 	if (fd < 0)
@@ -122,73 +126,93 @@ int bind_open(const struct endpoint *endpoint, const struct bind_file *file, int
 	r = bind_endpoint(endpoint, fd);
 	if (r < 0)
 		return r;
-	/* Nobody can connect before listen(2), so nobody gets in with the wrong permissions. */
-	r = file_of(endpoint) ? dress_file(file_of(endpoint), file) : 0;
-	if (r == 0 && is_stream(endpoint) && listen(fd, SOMAXCONN) < 0)
-		r = -errno;
-	if (r < 0) {
-		bind_remove(endpoint);
-		return r;
-	}
+	if (get_file(endpoint, &status))
+		made = (struct bind_made){status.st_dev, status.st_ino, status.st_uid,
+					  status.st_gid};
 	*ret_fd = STEAL_FD(fd);
+	*ret_made = made;
 	return 0;
 }
 
-void bind_remove(const struct endpoint *endpoint)
+int bind_dress(const struct endpoint *endpoint, const struct bind_made *made,
+	       const struct bind_file *file)
 {
-	if (file_of(endpoint))
-		(void)unlink(file_of(endpoint)); /* gone already is as good */
+	uid_t uid = file->uid == (uid_t)-1 ? made->uid : file->uid;
+	gid_t gid = file->gid == (gid_t)-1 ? made->gid : file->gid;
+	const char *path = file_of(endpoint);
+	struct stat status;
+
+	if (!path)
+		return 0;
+	if (!get_file(endpoint, &status) || !is_made(made, &status))
+		return -ENOENT;
+	if ((status.st_uid != uid || status.st_gid != gid) && lchown(path, uid, gid) < 0)
+		return -errno;
+	return chmod(path, file->mode) < 0 ? -errno : 0;
 }
+
+int bind_listen(const struct endpoint *endpoint, int fd)
+{
+	return is_stream(endpoint) && listen(fd, SOMAXCONN) < 0 ? -errno : 0;
+}
+
+void bind_remove(const struct endpoint *endpoint, const struct bind_made *made)
+{
+	struct stat status;
+
+	if (get_file(endpoint, &status) && is_made(made, &status))
+		(void)unlink(file_of(endpoint)); /* gone meanwhile is as good */
+}
+
+static const char lacks_directory[] =
+	"the directory is missing: make it ('mkdir -p'), or listen on another path";
+static const char lacks_privilege[] = "a port below 1024 wants a privilege: have the service "
+				      "manager open it (retortd.socket), or "
+				      "give the service AmbientCapabilities=CAP_NET_BIND_SERVICE";
+static const char lacks_permission[] =
+	"let this user write to the directory, or listen on a path that it may write to";
+
+/* What follows from an error, and what can be done about it; for all others there is no advice. */
+static const struct reason {
+	int error;
+	int status;
+	const char *inet_advice;
+	const char *unix_advice;
+} reasons[] = {
+	{EADDRINUSE, EX_UNAVAILABLE,
+	 "stop what holds it ('ss -lptun' shows it to root), or listen on another address",
+	 "something that is no socket of ours is there: remove it, or listen on another path"},
+	{EACCES, EX_NOPERM, lacks_privilege, lacks_permission},
+	{EPERM, EX_NOPERM, lacks_privilege, lacks_permission},
+	{ENOENT, EX_UNAVAILABLE, lacks_directory, lacks_directory},
+	{ENOTDIR, EX_UNAVAILABLE, lacks_directory, lacks_directory},
+	{EADDRNOTAVAIL, EX_UNAVAILABLE,
+	 "no interface of this host has the address: listen on one it has ('ip address' shows "
+	 "them), or on *",
+	 NULL},
+	{EAFNOSUPPORT, EX_UNAVAILABLE, "this host does not have that address family", NULL},
+};
 
 int bind_explain(const struct endpoint *endpoint, int error, char text[static BIND_EXPLANATION_MAX])
 {
-	bool is_unix = endpoint->transport == TRANSPORT_UNIX;
 	char address[ADDRESS_TEXT_MAX], holder[HOLDER_MAX];
-	const char *advice = "";
-	int status = EX_UNAVAILABLE;
+	const struct reason *reason = NULL;
+	const char *advice = NULL;
 
+	for (size_t i = 0; i < ARRAY_SIZE(reasons) && !reason; i++)
+		if (reasons[i].error == -error)
+			reason = &reasons[i];
+	if (reason)
+		advice = endpoint->transport == TRANSPORT_UNIX ? reason->unix_advice
+							       : reason->inet_advice;
 	(void)endpoint_format(endpoint, address);
-	switch (-error) {
-	case EADDRINUSE:
-		if (holder_find(endpoint, holder) == 0) {
-			(void)snprintf(text, BIND_EXPLANATION_MAX,
-				       "cannot bind %s: %s holds it already; stop that process, or "
-				       "listen on another address",
-				       address, holder);
-			return EX_UNAVAILABLE;
-		}
-		advice = is_unix ? "; something that is no socket of ours is there: remove it, or "
-				   "listen on another path"
-				 : "; stop what holds it ('ss -lptun' shows it to root), or listen "
-				   "on another address";
-		break;
-	case EACCES:
-	case EPERM:
-		status = EX_NOPERM;
-		advice =
-			is_unix ? "; let this user write to the directory, or listen on a path "
-				  "that it may write to"
-				: "; a port below 1024 wants a privilege: have the service manager "
-				  "open it (retortd.socket), or give the service "
-				  "AmbientCapabilities=CAP_NET_BIND_SERVICE";
-		break;
-	case ENOENT:
-	case ENOTDIR:
-		advice = "; the directory is missing: make it ('mkdir -p'), or listen on another "
-			 "path";
-		break;
-	case EADDRNOTAVAIL:
-		advice = "; no interface of this host has the address: listen on one it has "
-			 "('ip address' shows them), or on *";
-		break;
-	case EAFNOSUPPORT:
-		advice = "; this host does not have that address family";
-		break;
-	default:
-		status = EX_OSERR;
-		break;
-	}
-	(void)snprintf(text, BIND_EXPLANATION_MAX, "cannot bind %s: %s%s", address,
-		       strerror(-error), advice);
-	return status;
+	if (error == -EADDRINUSE && holder_find(endpoint, holder) == 0)
+		(void)snprintf(text, BIND_EXPLANATION_MAX,
+			       "cannot bind %s: %s holds it already; stop that process, or listen "
+			       "on another address",
+			       address, holder);
+	else
+		(void)snprintf(text, BIND_EXPLANATION_MAX, "cannot bind %s: %s%s%s", address,
+			       strerror(-error), advice ? "; " : "", advice ? advice : "");
+	return reason ? reason->status : EX_OSERR;
 }

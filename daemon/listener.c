@@ -91,8 +91,8 @@ void listener_free(struct listener *listener)
 
 void listening_free(struct listening *listening)
 {
-	if (listening->fd >= 0 && !listening->inherited)
-		bind_remove(&listening->endpoint);
+	if (!listening->inherited)
+		bind_remove(&listening->endpoint, &listening->made);
 	list_remove(&listening->link);
 	sd_event_source_disable_unref(listening->source);
 	closep(&listening->fd);
@@ -109,21 +109,22 @@ static bool is_stream(enum transport transport)
 	return transport != TRANSPORT_UDP;
 }
 
-/* Adds an open socket; takes fd over in any case. Returns 0 or -ENOMEM. */
-static int add(struct listener *listener, int fd, const struct endpoint *endpoint, bool inherited,
-	       struct list *sockets)
+/* Adds an open socket; takes fd over unless it fails. made is NULL for an inherited one. Returns 0
+   or -ENOMEM. */
+static int add(struct listener *listener, int fd, const struct endpoint *endpoint,
+	       const struct bind_made *made, struct list *sockets)
 {
 	struct listening *listening = calloc(1, sizeof(*listening));
 
-	if (!listening) {
-		closep(&fd);
+	if (!listening)
 		return -ENOMEM;
-	}
 	*listening = (struct listening){.listener = listener,
 					.endpoint = *endpoint,
 					.fd = fd,
-					.inherited = inherited,
+					.inherited = !made,
 					.wanted = true};
+	if (made)
+		listening->made = *made;
 	/* A port that the kernel has chosen is known only now. */
 	if (endpoint->transport != TRANSPORT_UNIX)
 		(void)getsockname(fd, (struct sockaddr *)&listening->endpoint.socket,
@@ -137,9 +138,11 @@ static int take_inherited(struct listener *listener, struct inherited_socket *so
 {
 	int r = bind_adopt(&socket->endpoint, socket->fd);
 
-	if (r < 0)
-		return r;
-	return add(listener, STEAL_FD(socket->fd), &socket->endpoint, true, sockets);
+	if (r == 0)
+		r = add(listener, socket->fd, &socket->endpoint, NULL, sockets);
+	if (r == 0)
+		socket->fd = -1;
+	return r;
 }
 
 /* Takes the sockets that bear the listener's name; tells which kinds of socket they were. */
@@ -163,18 +166,13 @@ static int take_named(struct listener *listener, struct inherited *inherited, st
 	return 0;
 }
 
-/* Looks for an inherited socket that is bound to endpoint. Returns 1 when it was taken. */
-static int take_bound(struct listener *listener, const struct endpoint *endpoint,
-		      struct inherited *inherited, struct list *sockets)
+static struct inherited_socket *find_inherited(struct inherited *inherited,
+					       const struct endpoint *endpoint)
 {
-	for (size_t i = 0; i < inherited->n; i++) {
-		if (!inherited_serves(&inherited->sockets[i], endpoint))
-			continue;
-		int r = take_inherited(listener, &inherited->sockets[i], sockets);
-
-		return r < 0 ? r : 1;
-	}
-	return 0;
+	for (size_t i = 0; i < inherited->n; i++)
+		if (inherited_serves(&inherited->sockets[i], endpoint))
+			return &inherited->sockets[i];
+	return NULL;
 }
 
 static struct listening *find_socket(const struct list *sockets, const struct endpoint *endpoint)
@@ -200,38 +198,15 @@ static const char *find_rival(const struct list *others, const struct endpoint *
 
 /*
  * Whether a name may do without this one of its addresses: "localhost" stands for ::1 on hosts
- * that have no IPv6 at all.
+ * that have no IPv6 at all. A name that has nothing but IPv6 may not.
  */
-static bool is_dispensable(const struct endpoint *endpoint, size_t n_endpoints, int error)
+static bool is_dispensable(const struct endpoint *endpoint, bool has_v4, int error)
 {
 	const struct sockaddr_in6 *address = (const struct sockaddr_in6 *)&endpoint->socket;
 
-	return n_endpoints > 1 && endpoint->socket.ss_family == AF_INET6 &&
+	return has_v4 && endpoint->socket.ss_family == AF_INET6 &&
 	       (error == -EAFNOSUPPORT ||
 		(error == -EADDRNOTAVAIL && IN6_IS_ADDR_LOOPBACK(&address->sin6_addr)));
-}
-
-static int get_file(const struct listener_config *config, struct bind_file *ret_file)
-{
-	struct bind_file file = {config->mode, (uid_t)-1, (gid_t)-1};
-	const struct passwd *user;
-	const struct group *group;
-	char *end;
-
-	if (config->user) {
-		user = getpwnam(config->user);
-		file.uid = user ? user->pw_uid : (uid_t)strtoul(config->user, &end, 10);
-		if (!user && (*end || end == config->user))
-			return -ESRCH;
-	}
-	if (config->group) {
-		group = getgrnam(config->group);
-		file.gid = group ? group->gr_gid : (gid_t)strtoul(config->group, &end, 10);
-		if (!group && (*end || end == config->group))
-			return -ESRCH;
-	}
-	*ret_file = file;
-	return 0;
 }
 
 static struct log_about about(const struct listener *listener)
@@ -239,15 +214,101 @@ static struct log_about about(const struct listener *listener)
 	return (struct log_about){.listener = listener->name};
 }
 
+/* Finds out how a listener's files are to look. Returns 0 or an exit status, which is logged. */
+static int get_file(const struct listener *listener, const struct listener_config *config,
+		    struct bind_file *ret_file)
+{
+	struct bind_file file = {config->mode, (uid_t)-1, (gid_t)-1};
+	const struct log_about me = about(listener);
+	const struct passwd *user;
+	const struct group *group;
+	bool known = true;
+	char *end;
+
+	if (config->user) {
+		user = getpwnam(config->user);
+		file.uid = user ? user->pw_uid : (uid_t)strtoul(config->user, &end, 10);
+		known = user || (!*end && end > config->user);
+	}
+	if (known && config->group) {
+		group = getgrnam(config->group);
+		file.gid = group ? group->gr_gid : (gid_t)strtoul(config->group, &end, 10);
+		known = group || (!*end && end > config->group);
+	}
+	if (!known) {
+		log_write(LOG_CANNOT_LISTEN, &me,
+			  "user or group is not known to this system any more");
+		return EX_CONFIG;
+	}
+	*ret_file = file;
+	return 0;
+}
+
+/* Logs why a socket's file cannot be dressed. Returns an exit status. */
+static int explain_undressed(const struct listener *listener, const struct listener_config *config,
+			     const struct endpoint *endpoint, int error)
+{
+	const struct log_about me = about(listener);
+	char text[ADDRESS_TEXT_MAX];
+
+	(void)endpoint_format(endpoint, text);
+	if (error == -ENOENT)
+		log_write(LOG_CANNOT_LISTEN, &me,
+			  "cannot set the permissions of %s: its file is gone, or another process "
+			  "has put its own there",
+			  text);
+	else if (error != -EPERM || (!config->user && !config->group))
+		log_write(LOG_CANNOT_LISTEN, &me, "cannot set the permissions of %s: %s", text,
+			  strerror(-error));
+	else if (config->user)
+		log_write(
+			LOG_CANNOT_LISTEN, &me,
+			"cannot give %s to user \"%s\": only root may; leave out user = \"%s\", or "
+			"start retortd as root",
+			text, config->user, config->user);
+	else
+		log_write(LOG_CANNOT_LISTEN, &me,
+			  "cannot give %s to group \"%s\": this user is not in it; leave out "
+			  "group = \"%s\", or put the user into the group",
+			  text, config->group, config->group);
+	return error == -EPERM ? EX_NOPERM : EX_OSERR;
+}
+
+/* Makes a bound socket ready and adds it; takes fd over unless it fails. Returns as below. */
+static int open_bound(struct listener *listener, const struct listener_config *config,
+		      const struct endpoint *endpoint, int fd, const struct bind_made *made,
+		      struct list *sockets)
+{
+	const struct log_about me = about(listener);
+	char explanation[BIND_EXPLANATION_MAX];
+	struct bind_file file;
+	int r, status;
+
+	status = get_file(listener, config, &file);
+	if (status != 0)
+		return status;
+	r = bind_dress(endpoint, made, &file);
+	if (r < 0)
+		return explain_undressed(listener, config, endpoint, r);
+	r = bind_listen(endpoint, fd);
+	if (r == 0)
+		r = add(listener, fd, endpoint, made, sockets);
+	if (r == 0)
+		return 0;
+	status = bind_explain(endpoint, r, explanation);
+	log_write(LOG_CANNOT_LISTEN, &me, "%s", explanation);
+	return status;
+}
+
 /* Opens one endpoint. Returns 0 or an exit status; what is wrong has been logged. */
 static int open_endpoint(struct listener *listener, const struct listener_config *config,
-			 const struct endpoint *endpoint, size_t n_endpoints,
-			 const struct list *others, struct list *sockets)
+			 const struct endpoint *endpoint, bool has_v4, const struct list *others,
+			 struct list *sockets)
 {
 	const struct log_about me = about(listener);
 	char explanation[BIND_EXPLANATION_MAX], text[ADDRESS_TEXT_MAX];
 	const char *rival = find_rival(others, endpoint);
-	struct bind_file file;
+	struct bind_made made;
 	int fd, r, status;
 
 	if (rival) {
@@ -256,18 +317,16 @@ static int open_endpoint(struct listener *listener, const struct listener_config
 			  endpoint_format(endpoint, text), rival);
 		return EX_UNAVAILABLE;
 	}
-	r = get_file(config, &file);
-	if (r < 0) {
-		log_write(LOG_CANNOT_LISTEN, &me,
-			  "user or group is not known to this system any more");
-		return EX_CONFIG;
+	r = bind_open(endpoint, &fd, &made);
+	if (r == 0) {
+		status = open_bound(listener, config, endpoint, fd, &made, sockets);
+		if (status != 0) {
+			bind_remove(endpoint, &made);
+			closep(&fd);
+		}
+		return status;
 	}
-	r = bind_open(endpoint, &file, &fd);
-	if (r == 0)
-		r = add(listener, fd, endpoint, false, sockets);
-	if (r == 0)
-		return 0;
-	if (is_dispensable(endpoint, n_endpoints, r)) {
+	if (is_dispensable(endpoint, has_v4, r)) {
 		log_write(LOG_NO_FAMILY, &me, "this host has no IPv6, doing without %s",
 			  endpoint_format(endpoint, text));
 		return 0;
@@ -275,6 +334,26 @@ static int open_endpoint(struct listener *listener, const struct listener_config
 	status = bind_explain(endpoint, r, explanation);
 	log_write(LOG_CANNOT_LISTEN, &me, "%s", explanation);
 	return status;
+}
+
+/* Takes the inherited socket of one endpoint, or opens one. Returns as open_endpoint() does. */
+static int get_endpoint(struct listener *listener, const struct listener_config *config,
+			const struct endpoint *endpoint, bool has_v4, struct inherited *inherited,
+			const struct list *others, struct list *sockets)
+{
+	struct inherited_socket *socket = find_inherited(inherited, endpoint);
+	const struct log_about me = about(listener);
+	char text[ADDRESS_TEXT_MAX];
+	int r;
+
+	if (!socket)
+		return open_endpoint(listener, config, endpoint, has_v4, others, sockets);
+	r = take_inherited(listener, socket, sockets);
+	if (r == 0)
+		return 0;
+	log_write(LOG_CANNOT_LISTEN, &me, "cannot use the inherited socket for %s: %s",
+		  endpoint_format(endpoint, text), strerror(-r));
+	return EX_OSERR;
 }
 
 /* Opens what one address of the configuration stands for. Returns as open_endpoint() does. */
@@ -285,8 +364,9 @@ static int open_address(struct listener *listener, const struct listener_config 
 {
 	const struct log_about me = about(listener);
 	CLEANUP(freep) struct endpoint *endpoints = NULL;
-	char text[ADDRESS_TEXT_MAX];
 	const char *problem = NULL;
+	char text[ADDRESS_TEXT_MAX];
+	bool has_v4 = false;
 	int status = 0, r;
 	size_t n = 0;
 
@@ -296,23 +376,21 @@ static int open_address(struct listener *listener, const struct listener_config 
 			  address_format(address, text), problem ? problem : strerror(-r));
 		return EX_UNAVAILABLE;
 	}
+	for (size_t i = 0; i < n; i++)
+		has_v4 = has_v4 || endpoints[i].socket.ss_family == AF_INET;
 	for (size_t i = 0; i < n; i++) {
 		struct listening *open = find_socket(&listener->sockets, &endpoints[i]);
 
+		/* Several of its addresses may stand for the same one. */
+		if (!open)
+			open = find_socket(sockets, &endpoints[i]);
 		if (open) {
 			open->wanted = true;
 			continue;
 		}
-		r = take_bound(listener, &endpoints[i], inherited, sockets);
-		if (r < 0) {
-			log_write(LOG_CANNOT_LISTEN, &me,
-				  "cannot use the inherited socket for %s: %s",
-				  endpoint_format(&endpoints[i], text), strerror(-r));
-			return EX_OSERR;
-		}
-		if (r == 0)
-			r = open_endpoint(listener, config, &endpoints[i], n, others, sockets);
-		if (r > 0 && status == 0 && !find_socket(sockets, &endpoints[i]))
+		r = get_endpoint(listener, config, &endpoints[i], has_v4, inherited, others,
+				 sockets);
+		if (status == 0)
 			status = r;
 	}
 	return status;
@@ -373,6 +451,29 @@ int listener_open(struct listener *listener, const struct listener_config *confi
 		r = open_address(listener, config, address, directory, inherited, others,
 				 ret_sockets);
 		if (r > 0 && status == 0)
+			status = r;
+	}
+	return status;
+}
+
+int listener_dress(struct listener *listener, const struct listener_config *config)
+{
+	struct listening *listening;
+	struct bind_file file;
+	int status = get_file(listener, config, &file);
+
+	if (status != 0)
+		return status;
+	LIST_FOR_EACH(listening, &listener->sockets, struct listening, link) {
+		int r;
+
+		if (listening->inherited || !listening->wanted)
+			continue;
+		r = bind_dress(&listening->endpoint, &listening->made, &file);
+		if (r == 0)
+			continue;
+		r = explain_undressed(listener, config, &listening->endpoint, r);
+		if (status == 0)
 			status = r;
 	}
 	return status;

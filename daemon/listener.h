@@ -28,6 +28,7 @@ struct listening {
 	struct door *door;	  /* where its connections come in */
 	struct endpoint endpoint; /* where it is bound */
 	int fd;			  /* owned */
+	struct bind_made made;	  /* its file, unless inherited */
 	bool inherited;		  /* opened by the service manager: its file is not ours */
 	bool wanted;		  /* by the configuration that listener_open() was asked for last */
 	sd_event_source *source;  /* of a stream; owned */
@@ -81,6 +82,13 @@ void listener_free(struct listener *listener);
  */
 int listener_open(struct listener *listener, const struct listener_config *config,
 		  struct inherited *inherited, const struct list *others, struct list *ret_sockets);
+
+/*
+ * Gives the files of the listener's own Unix sockets that are wanted the owner and permissions of
+ * config, as opening them anew would. What is wrong is logged, and the other files are dressed all
+ * the same. Returns 0, or an exit status of sysexits.h.
+ */
+int listener_dress(struct listener *listener, const struct listener_config *config);
 
 /* Closes one socket, removing its file if we made it, and frees it. */
 void listening_free(struct listening *listening);

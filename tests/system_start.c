@@ -8,13 +8,18 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -204,6 +209,52 @@ START_TEST(socket_file_in_use)
 }
 END_TEST
 
+/* Another process has taken the path over meanwhile: its file is not ours to remove. */
+START_TEST(socket_file_of_another_process)
+{
+	CLEANUP(closep) int listening = -1, client = -1;
+	char path[SERVER_PATH_MAX + 8], address[SERVER_PATH_MAX + 16];
+	struct server server;
+
+	server_start_config(&server, "%s", "listeners: ({ name = \"a\"; listen = \"unix:a\"; });");
+	(void)sprintf(path, "%s/a", server.directory);
+	ck_assert_int_eq(unlink(path), 0);
+	listening = unix_socket(path, true);
+	server_signal(&server, SIGTERM);
+	server_assert_ended(&server, 0);
+	(void)sprintf(address, "unix:%s", path);
+	client = connect_to(address);
+	server_done(&server);
+}
+END_TEST
+
+START_TEST(a_file_that_nobody_may_give_away)
+{
+	static const struct {
+		const char *config, *said;
+	} cases[] = {
+		{"listeners: ({ name = \"a\"; listen = \"unix:a\"; user = \"65533\"; });",
+		 "to user \"65533\": only root may; leave out user = \"65533\""},
+		{"listeners: ({ name = \"a\"; listen = \"unix:a\"; group = \"65533\"; });",
+		 "to group \"65533\": this user is not in it; leave out group = \"65533\""},
+	};
+
+	(void)prctl(PR_CAPBSET_DROP, CAP_CHOWN);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char path[SERVER_PATH_MAX + 8];
+		struct server server;
+
+		server_init(&server);
+		server_run(&server, &(struct server_setup){.config = cases[i].config}, EX_NOPERM);
+		assert_logged(&server, cases[i].said);
+		ck_assert_uint_eq(server_count_log(&server, "directory that"), 0);
+		(void)sprintf(path, "%s/a", server.directory);
+		ck_assert_int_ne(access(path, F_OK), 0);
+		server_done(&server);
+	}
+}
+END_TEST
+
 START_TEST(a_file_that_is_no_socket)
 {
 	static const char config[] = "listeners: ({ name = "
@@ -266,6 +317,86 @@ START_TEST(every_address_of_a_name)
 			expect_frame(fd, "x", 1);
 		}
 	server_stop(&server);
+}
+END_TEST
+
+/* Has this process and its children find these names and no others; false where that cannot be. */
+static bool own_hosts(const struct server *server, const char *hosts)
+{
+	char path[SERVER_PATH_MAX + 8];
+
+	(void)sprintf(path, "%s/hosts", server->directory);
+	file_write(path, hosts, strlen(hosts));
+	return harness_private_mounts() && mount(path, "/etc/hosts", NULL, MS_BIND, NULL) == 0;
+}
+
+/* Two addresses of a listener that stand for the same one are one socket, at reload as well. */
+START_TEST(one_address_twice)
+{
+	char config[256];
+	struct server server;
+	unsigned port;
+	int fd = tcp_listener(&port);
+
+	server_init(&server);
+	if (!own_hosts(&server, "127.0.0.1 twice.test\n")) {
+		harness_skip("no hosts of our own here");
+		server_done(&server);
+		(void)close(fd);
+		return;
+	}
+	server_start_config(&server, "%s", "listeners: ({ name = \"a\"; listen = \"unix:a\"; });");
+	(void)close(fd);
+	(void)sprintf(config,
+		      "listeners: ({ name = \"a\"; listen = [ \"tcp://twice.test:%u\", "
+		      "\"tcp://127.0.0.1:%u\" ]; });",
+		      port, port);
+	server_write_config(&server, "%s", config);
+	server_signal(&server, SIGHUP);
+	server_wait_notify(&server, "RELOADING=1");
+	server_wait_notify(&server, "READY=1");
+	ck_assert_uint_eq(server_count_log(&server, "cannot bind"), 0);
+	server.n_listening = 0;
+	server_read_listening(&server);
+	(void)sprintf(config, "tcp://127.0.0.1:%u", port);
+	fd = connect_to(config);
+	send_frame(fd, "x", 1);
+	expect_frame(fd, "x", 1);
+	hang_up(&fd);
+	(void)sprintf(config, "listening on tcp://127.0.0.1:%u", port);
+	ck_assert_uint_eq(server_count_log(&server, config), 1);
+	server_stop(&server);
+}
+END_TEST
+
+/* A name that has nothing but IPv6, on a host that has none. */
+START_TEST(no_address_of_a_name)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET6, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAFNOSUPPORT),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog filter = {ARRAY_SIZE(code), code};
+	struct server server;
+
+	server_init(&server);
+	if (!own_hosts(&server, "::1 six.test\n2001:db8::1 six.test\n") ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0) {
+		harness_skip("no hosts or system calls of our own here");
+		server_done(&server);
+		return;
+	}
+	server_run(&server,
+		   &(struct server_setup){.config = "listeners: ({ name = \"six\"; "
+						    "listen = \"tcp://six.test:7007\"; });"},
+		   EX_UNAVAILABLE);
+	assert_logged(&server, "this host does not have that address family");
+	server_done(&server);
 }
 END_TEST
 
@@ -427,9 +558,13 @@ int main(void)
 	harness_add(suite, missing_directory);
 	harness_add(suite, stale_socket_file);
 	harness_add(suite, socket_file_in_use);
+	harness_add(suite, socket_file_of_another_process);
+	harness_add(suite, a_file_that_nobody_may_give_away);
 	harness_add(suite, a_file_that_is_no_socket);
 	harness_add(suite, abstract_sockets);
 	harness_add(suite, every_address_of_a_name);
+	harness_add(suite, one_address_twice);
+	harness_add(suite, no_address_of_a_name);
 	harness_add(suite, inherited_by_name_and_by_address);
 	harness_add(suite, inherited_name_before_address);
 	harness_add(suite, inherited_datagrams);

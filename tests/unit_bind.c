@@ -17,8 +17,6 @@
 #include "bind.h"
 #include "harness.h"
 
-static const struct bind_file plain = {.mode = 0600, .uid = (uid_t)-1, .gid = (gid_t)-1};
-
 /* The one endpoint of an address; Unix paths lie in the run's directory. */
 static struct endpoint endpoint_of(const char *text)
 {
@@ -43,6 +41,13 @@ static const char *path_of(const struct endpoint *endpoint)
 	return ((const struct sockaddr_un *)&endpoint->socket)->sun_path;
 }
 
+static const char *address_of(const struct endpoint *endpoint)
+{
+	static char text[ADDRESS_TEXT_MAX];
+
+	return endpoint_format(endpoint, text);
+}
+
 static int option_of(int fd, int level, int option)
 {
 	socklen_t len = sizeof(int);
@@ -52,12 +57,14 @@ static int option_of(int fd, int level, int option)
 	return value;
 }
 
-/* Opens endpoint and makes it what was bound: its port is known then. */
+/* Opens endpoint, listens, and makes it what was bound: its port is known then. */
 static int open_bound(struct endpoint *endpoint)
 {
+	struct bind_made made;
 	int fd = -1;
 
-	ck_assert_int_eq(bind_open(endpoint, &plain, &fd), 0);
+	ck_assert_int_eq(bind_open(endpoint, &fd, &made), 0);
+	ck_assert_int_eq(bind_listen(endpoint, fd), 0);
 	ck_assert_int_ge(fd, 3);
 	ck_assert(fcntl(fd, F_GETFL) & O_NONBLOCK);
 	ck_assert(fcntl(fd, F_GETFD) & FD_CLOEXEC);
@@ -71,9 +78,10 @@ static void expect_failure(const struct endpoint *endpoint, int error, int statu
 			   const char *words)
 {
 	char text[BIND_EXPLANATION_MAX], address[ADDRESS_TEXT_MAX];
+	struct bind_made made;
 	int fd = -7;
 
-	ck_assert_int_eq(bind_open(endpoint, &plain, &fd), error);
+	ck_assert_int_eq(bind_open(endpoint, &fd, &made), error);
 	ck_assert_int_eq(fd, -7);
 	ck_assert_int_eq(bind_explain(endpoint, error, text), status);
 	ck_assert_msg(strstr(text, words), "'%s' does not say '%s'", text, words);
@@ -144,11 +152,13 @@ START_TEST(test_who_holds_it)
 {
 	struct endpoint mine = endpoint_of("tcp://127.0.0.1:0"), theirs;
 	int fd = open_bound(&mine), other = -1, alone[2], status;
+	struct bind_made made;
 	pid_t pid;
 
 	theirs = mine;
 	((struct sockaddr_in *)&theirs.socket)->sin_addr.s_addr = htonl(0x7f000002);
-	ck_assert_int_eq(bind_open(&theirs, &plain, &other), 0);
+	ck_assert_int_eq(bind_open(&theirs, &other, &made), 0);
+	ck_assert_int_eq(bind_listen(&theirs, other), 0);
 	ck_assert_int_eq(pipe2(alone, O_CLOEXEC), 0);
 	pid = fork();
 	ck_assert_int_ge(pid, 0);
@@ -198,27 +208,88 @@ START_TEST(test_every_address)
 }
 END_TEST
 
+static void assert_file(const struct endpoint *endpoint, mode_t mode, uid_t uid, gid_t gid)
+{
+	struct stat status;
+
+	ck_assert_int_eq(stat(path_of(endpoint), &status), 0);
+	ck_assert(S_ISSOCK(status.st_mode));
+	ck_assert_int_eq(status.st_mode & 07777, mode);
+	ck_assert_uint_eq(status.st_uid, uid);
+	ck_assert_uint_eq(status.st_gid, gid);
+}
+
 START_TEST(test_unix)
 {
 	static const mode_t modes[] = {0600, 0666, 0640, 0777};
 	struct endpoint endpoint = endpoint_of("unix:modes.sock");
-	struct stat status;
+	struct bind_made made;
 
 	(void)umask(077);
 	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
 		struct bind_file file = {modes[i], getuid(), getgid()};
 		int fd = -1;
 
-		ck_assert_int_eq(bind_open(&endpoint, &file, &fd), 0);
-		ck_assert_int_eq(stat(path_of(&endpoint), &status), 0);
-		ck_assert(S_ISSOCK(status.st_mode));
-		ck_assert_int_eq(status.st_mode & 07777, modes[i]);
-		ck_assert_int_eq(status.st_uid, getuid());
+		ck_assert_int_eq(bind_open(&endpoint, &fd, &made), 0);
+		ck_assert_int_eq(try_connect_to(address_of(&endpoint)), -ECONNREFUSED);
+		ck_assert_int_eq(bind_dress(&endpoint, &made, &file), 0);
+		assert_file(&endpoint, modes[i], getuid(), getgid());
+		ck_assert_int_eq(bind_listen(&endpoint, fd), 0);
 		(void)close(fd); /* its file stays, and is replaced */
 	}
-	bind_remove(&endpoint);
+	bind_remove(&endpoint, &made);
 	ck_assert_int_eq(access(path_of(&endpoint), F_OK), -1);
-	bind_remove(&endpoint);
+	bind_remove(&endpoint, &made);
+}
+END_TEST
+
+/* What another process has put in our file's place is neither dressed nor removed. */
+START_TEST(test_unix_replaced)
+{
+	struct endpoint endpoint = endpoint_of("unix:replaced.sock");
+	const struct bind_file file = {0777, (uid_t)-1, (gid_t)-1};
+	struct bind_made ours, theirs;
+	int fd, other;
+
+	(void)umask(077);
+	ck_assert_int_eq(bind_open(&endpoint, &fd, &ours), 0);
+	ck_assert_int_eq(unlink(path_of(&endpoint)), 0);
+	ck_assert_int_eq(bind_dress(&endpoint, &ours, &file), -ENOENT);
+	ck_assert_int_eq(bind_open(&endpoint, &other, &theirs), 0);
+	ck_assert_int_eq(bind_dress(&endpoint, &ours, &file), -ENOENT);
+	bind_remove(&endpoint, &ours);
+	assert_file(&endpoint, 0700, geteuid(), getegid());
+	bind_remove(&endpoint, &theirs);
+	ck_assert_int_eq(access(path_of(&endpoint), F_OK), -1);
+	(void)close(fd);
+	(void)close(other);
+}
+END_TEST
+
+/* A file can be dressed again, and back to what it was; for others only root may. */
+START_TEST(test_unix_dressed_again)
+{
+	struct endpoint endpoint = endpoint_of("unix:dressed.sock");
+	const struct bind_file given = {0640, 65534, 65533}, back = {0600, (uid_t)-1, (gid_t)-1};
+	struct bind_made made;
+	int fd;
+
+	ck_assert_int_eq(bind_open(&endpoint, &fd, &made), 0);
+	if (geteuid() == 0) {
+		ck_assert_int_eq(bind_dress(&endpoint, &made, &given), 0);
+		assert_file(&endpoint, 0640, 65534, 65533);
+		ck_assert_int_eq(seteuid(65534), 0);
+		ck_assert_int_eq(bind_dress(&endpoint, &made, &back), -EPERM);
+		/* The leak sanitizer attaches to this process when it ends. */
+		ck_assert_int_eq(seteuid(0), 0);
+		ck_assert_int_eq(prctl(PR_SET_DUMPABLE, 1), 0);
+	} else {
+		ck_assert_int_eq(bind_dress(&endpoint, &made, &given), -EPERM);
+	}
+	ck_assert_int_eq(bind_dress(&endpoint, &made, &back), 0);
+	assert_file(&endpoint, 0600, geteuid(), getegid());
+	bind_remove(&endpoint, &made);
+	(void)close(fd);
 }
 END_TEST
 
@@ -237,7 +308,6 @@ START_TEST(test_unix_in_use)
 	abstract = endpoint_of(name);
 	fd = open_bound(&abstract);
 	expect_failure(&abstract, -EADDRINUSE, EX_UNAVAILABLE, myself());
-	bind_remove(&abstract);
 	(void)close(fd);
 }
 END_TEST
@@ -339,6 +409,8 @@ int main(void)
 	harness_add(suite, test_who_holds_it);
 	harness_add(suite, test_every_address);
 	harness_add(suite, test_unix);
+	harness_add(suite, test_unix_replaced);
+	harness_add(suite, test_unix_dressed_again);
 	harness_add(suite, test_unix_in_use);
 	harness_add(suite, test_unix_that_is_busy);
 	harness_add(suite, test_unix_in_the_way);
