@@ -345,7 +345,9 @@ START_TEST(one_address_twice)
 		(void)close(fd);
 		return;
 	}
-	server_start_config(&server, "%s", "listeners: ({ name = \"a\"; listen = \"unix:a\"; });");
+	server_start(&server,
+		     &(struct server_setup){
+			     .config = "listeners: ({ name = \"a\"; listen = \"unix:a\"; });"});
 	(void)close(fd);
 	(void)sprintf(config,
 		      "listeners: ({ name = \"a\"; listen = [ \"tcp://twice.test:%u\", "
