@@ -17,7 +17,7 @@ enum {
 	LINE_MAX_BYTES = 1024,
 	FIELDS_MAX = 13,
 	FIELD_BYTES = 256,
-	FOLDS_MAX = 256, /* kinds × listeners remembered at once; beyond it nothing is folded */
+	FOLDS_MAX = 256, /* kinds × listeners remembered at once; what is beyond is one together */
 	FOLD_MILLISECONDS = 1000,
 };
 
@@ -25,6 +25,7 @@ enum {
 static const struct {
 	int priority;
 	const char *id;
+	const char *words; /* of those that are folded: what "more such entries" are about */
 } kinds[LOG_KINDS] = {
 	[LOG_LISTENING] = {LOG_INFO, "2cdee123486f499ab9abd07a935e72da"},
 	[LOG_NOT_LISTENING] = {LOG_INFO, "6371020507844d8482bd8e360ac107b0"},
@@ -33,17 +34,18 @@ static const struct {
 	[LOG_NOT_INHERITED] = {LOG_WARNING, "4a42500048e641eca149e19f7e6acae7"},
 	[LOG_CONNECTED] = {LOG_DEBUG, "75a00667784d422784296710207bda7f"},
 	[LOG_GONE] = {LOG_DEBUG, "1d1d92cca5d44864bc187504a4348900"},
-	[LOG_REFUSED] = {LOG_NOTICE, "c26bcd6ae8b442e2a47b61d1d33764d4"},
-	[LOG_PAUSED] = {LOG_NOTICE, "c33b70599924400d868a2350fa8c6146"},
-	[LOG_RESUMED] = {LOG_NOTICE, "5c90c822a6414fb2901f3528a55ca33b"},
-	[LOG_MALFORMED] = {LOG_NOTICE, "413b6a6b497f4f9cbb262fbbdc5a505d"},
-	[LOG_TOO_LONG] = {LOG_NOTICE, "94648a6c0731465a9c6c6ab74b7b396a"},
-	[LOG_ERROR_FRAME] = {LOG_NOTICE, "96a069870e564c5db262a0da0dae452b"},
-	[LOG_CUT_SHORT] = {LOG_NOTICE, "cf0f327753c944969bcf17708e49f953"},
-	[LOG_TIMED_OUT] = {LOG_NOTICE, "9ee685a791344c4394fff152af5eeca1"},
-	[LOG_IDLE] = {LOG_NOTICE, "b5b8186d9e334beeac26df0c6218969e"},
-	[LOG_NOT_ANSWERED] = {LOG_NOTICE, "6011988e1e40459080065e1e362395a4"},
-	[LOG_OUT_OF_MEMORY] = {LOG_ERR, "5e88afb1ea054ac98afc6468420060df"},
+	[LOG_REFUSED] = {LOG_NOTICE, "c26bcd6ae8b442e2a47b61d1d33764d4", "clients refused"},
+	[LOG_PAUSED] = {LOG_NOTICE, "c33b70599924400d868a2350fa8c6146", "accepting paused"},
+	[LOG_RESUMED] = {LOG_NOTICE, "5c90c822a6414fb2901f3528a55ca33b", "accepting resumed"},
+	[LOG_MALFORMED] = {LOG_NOTICE, "413b6a6b497f4f9cbb262fbbdc5a505d", "malformed messages"},
+	[LOG_TOO_LONG] = {LOG_NOTICE, "94648a6c0731465a9c6c6ab74b7b396a", "messages too long"},
+	[LOG_ERROR_FRAME] = {LOG_NOTICE, "96a069870e564c5db262a0da0dae452b", "error frames"},
+	[LOG_CUT_SHORT] = {LOG_NOTICE, "cf0f327753c944969bcf17708e49f953", "messages cut short"},
+	[LOG_TIMED_OUT] = {LOG_NOTICE, "9ee685a791344c4394fff152af5eeca1", "clients timed out"},
+	[LOG_IDLE] = {LOG_NOTICE, "b5b8186d9e334beeac26df0c6218969e", "idle clients"},
+	[LOG_NOT_ANSWERED] = {LOG_NOTICE, "6011988e1e40459080065e1e362395a4",
+			      "datagrams not answered"},
+	[LOG_OUT_OF_MEMORY] = {LOG_ERR, "5e88afb1ea054ac98afc6468420060df", "out of memory"},
 	[LOG_CONFIG_PROBLEM] = {LOG_ERR, "78e5e6503e8f41238fc8a1f6ff3682f9"},
 	[LOG_RELOADED] = {LOG_NOTICE, "5652968766ce4b2a9babd153d07ed371"},
 	[LOG_NOT_RELOADED] = {LOG_ERR, "634d59b966cb44208e5714598199976b"},
@@ -66,8 +68,21 @@ static struct {
 	int timer; /* a timerfd(2), armed while any kind is remembered */
 	pthread_mutex_t lock;
 	size_t n_folds;
-	struct fold folds[FOLDS_MAX];
+	struct fold folds[FOLDS_MAX + 1]; /* the last: for all that there is no room for */
 } state = {.level = LOG_INFO, .timer = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* Reads a number that ends in end. */
+static bool parse_number(const char *text, char end, uintmax_t *ret_number, const char **ret_rest)
+{
+	char *rest;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	*ret_number = strtoumax(text, &rest, 10);
+	*ret_rest = rest + 1;
+	return errno == 0 && *rest == end;
+}
 
 static bool stderr_is_journal(void)
 {
@@ -75,9 +90,9 @@ static bool stderr_is_journal(void)
 	struct stat status;
 	uintmax_t device, inode;
 
-	return stream && sscanf(stream, "%ju:%ju", &device, &inode) == 2 &&
-	       fstat(STDERR_FILENO, &status) == 0 && status.st_dev == device &&
-	       status.st_ino == inode;
+	return stream && parse_number(stream, ':', &device, &stream) &&
+	       parse_number(stream, '\0', &inode, &stream) && fstat(STDERR_FILENO, &status) == 0 &&
+	       status.st_dev == device && status.st_ino == inode;
 }
 
 void log_open(bool verbose)
@@ -240,44 +255,60 @@ static void arm(void)
 /* Says how often the entry of a fold was not said. */
 static void say(struct fold *fold)
 {
+	const char *words = fold == &state.folds[FOLDS_MAX] ? NULL : kinds[fold->kind].words;
 	char text[LINE_MAX_BYTES];
 
 	(void)snprintf(text, sizeof(text),
-		       "%" PRIu64 " more such entr%s in the last second: not shown one by one",
-		       fold->suppressed, fold->suppressed == 1 ? "y" : "ies");
+		       "%s%s%" PRIu64 " more such entr%s in the last second: not shown one by one",
+		       words ? words : "", words ? ": " : "", fold->suppressed,
+		       fold->suppressed == 1 ? "y" : "ies");
 	write_entry(fold->kind,
 		    &(struct log_about){.listener = *fold->listener ? fold->listener : NULL}, text);
 	fold->suppressed = 0;
+}
+
+/*
+ * Finds the fold of a kind and listener, or makes it: where there is no room for it, in place of
+ * one whose second is over and that counts nothing, else it is the one for all that is beyond.
+ */
+static struct fold *find_fold(enum log_kind kind, const char *listener, uint64_t now)
+{
+	struct fold *fold = NULL;
+
+	for (size_t i = 0; i < state.n_folds; i++) {
+		struct fold *each = &state.folds[i];
+
+		if (each->kind == kind && strcmp(each->listener, listener) == 0)
+			return each;
+		if (each->suppressed == 0 && now - each->since >= FOLD_MILLISECONDS)
+			fold = each;
+	}
+	if (state.n_folds < FOLDS_MAX)
+		fold = &state.folds[state.n_folds++];
+	if (!fold)
+		return &state.folds[FOLDS_MAX];
+	*fold = (struct fold){.kind = kind};
+	(void)snprintf(fold->listener, sizeof(fold->listener), "%s", listener);
+	if (state.n_folds == 1)
+		arm();
+	return fold;
 }
 
 /* Whether an entry of this kind may be said now; otherwise it has been counted. */
 static bool admit(enum log_kind kind, const char *listener)
 {
 	uint64_t now = milliseconds();
-	struct fold *fold = NULL;
+	struct fold *fold = find_fold(kind, listener, now);
 
-	for (size_t i = 0; i < state.n_folds && !fold; i++) {
-		struct fold *candidate = &state.folds[i];
-
-		if (candidate->kind == kind && strcmp(candidate->listener, listener) == 0)
-			fold = candidate;
-	}
-	if (fold && now - fold->since < FOLD_MILLISECONDS) {
+	if (fold->since > 0 && now - fold->since < FOLD_MILLISECONDS) {
 		fold->suppressed++;
 		return false;
-	}
-	if (!fold) {
-		if (state.n_folds == FOLDS_MAX)
-			return true;
-		fold = &state.folds[state.n_folds++];
-		*fold = (struct fold){.kind = kind};
-		(void)snprintf(fold->listener, sizeof(fold->listener), "%s", listener);
-		if (state.n_folds == 1)
-			arm();
 	}
 	if (fold->suppressed > 0)
 		say(fold);
 	fold->since = now;
+	if (fold == &state.folds[FOLDS_MAX])
+		fold->kind = kind;
 	return true;
 }
 
@@ -306,6 +337,7 @@ int log_folded_fd(void)
 void log_say_folded(void)
 {
 	uint64_t ignored, now = milliseconds();
+	struct fold *beyond = &state.folds[FOLDS_MAX];
 	size_t n = 0;
 
 	(void)!read(state.timer, &ignored, sizeof(ignored));
@@ -324,7 +356,11 @@ void log_say_folded(void)
 		n++;
 	}
 	state.n_folds = n;
-	if (n > 0)
+	if (beyond->suppressed > 0 && now - beyond->since >= FOLD_MILLISECONDS) {
+		say(beyond);
+		beyond->since = now;
+	}
+	if (n > 0 || beyond->suppressed > 0)
 		arm();
 	pthread_mutex_unlock(&state.lock);
 }
@@ -335,6 +371,9 @@ void log_close(void)
 	for (size_t i = 0; i < state.n_folds; i++)
 		if (state.folds[i].suppressed > 0)
 			say(&state.folds[i]);
+	if (state.folds[FOLDS_MAX].suppressed > 0)
+		say(&state.folds[FOLDS_MAX]);
+	state.folds[FOLDS_MAX] = (struct fold){0};
 	state.n_folds = 0;
 	closep(&state.timer);
 	state.timer = -1;

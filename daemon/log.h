@@ -70,8 +70,8 @@ void log_lines(enum log_kind kind, const char *text, size_t len);
 
 /*
  * Like log_write(), for what a peer can cause as often as it likes: at most one entry a second for
- * each kind and listener. What comes sooner is counted, and the count is said when the second is
- * over.
+ * each kind and listener; when there are more than 256 of these in a second, for all others
+ * together. What comes sooner is counted, and the count is said when the second is over.
  */
 void log_folded(enum log_kind kind, const struct log_about *about, const char *format, ...)
 	PRINTF(3, 4);
