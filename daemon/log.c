@@ -25,7 +25,6 @@ enum {
 static const struct {
 	int priority;
 	const char *id;
-	const char *words; /* of those that are folded: what "more such entries" are about */
 } kinds[LOG_KINDS] = {
 	[LOG_LISTENING] = {LOG_INFO, "2cdee123486f499ab9abd07a935e72da"},
 	[LOG_NOT_LISTENING] = {LOG_INFO, "6371020507844d8482bd8e360ac107b0"},
@@ -34,24 +33,38 @@ static const struct {
 	[LOG_NOT_INHERITED] = {LOG_WARNING, "4a42500048e641eca149e19f7e6acae7"},
 	[LOG_CONNECTED] = {LOG_DEBUG, "75a00667784d422784296710207bda7f"},
 	[LOG_GONE] = {LOG_DEBUG, "1d1d92cca5d44864bc187504a4348900"},
-	[LOG_REFUSED] = {LOG_NOTICE, "c26bcd6ae8b442e2a47b61d1d33764d4", "clients refused"},
-	[LOG_PAUSED] = {LOG_NOTICE, "c33b70599924400d868a2350fa8c6146", "accepting paused"},
-	[LOG_RESUMED] = {LOG_NOTICE, "5c90c822a6414fb2901f3528a55ca33b", "accepting resumed"},
-	[LOG_MALFORMED] = {LOG_NOTICE, "413b6a6b497f4f9cbb262fbbdc5a505d", "malformed messages"},
-	[LOG_TOO_LONG] = {LOG_NOTICE, "94648a6c0731465a9c6c6ab74b7b396a", "messages too long"},
-	[LOG_ERROR_FRAME] = {LOG_NOTICE, "96a069870e564c5db262a0da0dae452b", "error frames"},
-	[LOG_CUT_SHORT] = {LOG_NOTICE, "cf0f327753c944969bcf17708e49f953", "messages cut short"},
-	[LOG_TIMED_OUT] = {LOG_NOTICE, "9ee685a791344c4394fff152af5eeca1", "clients timed out"},
-	[LOG_IDLE] = {LOG_NOTICE, "b5b8186d9e334beeac26df0c6218969e", "idle clients"},
-	[LOG_NOT_ANSWERED] = {LOG_NOTICE, "6011988e1e40459080065e1e362395a4",
-			      "datagrams not answered"},
-	[LOG_OUT_OF_MEMORY] = {LOG_ERR, "5e88afb1ea054ac98afc6468420060df", "out of memory"},
+	[LOG_REFUSED] = {LOG_NOTICE, "c26bcd6ae8b442e2a47b61d1d33764d4"},
+	[LOG_PAUSED] = {LOG_NOTICE, "c33b70599924400d868a2350fa8c6146"},
+	[LOG_RESUMED] = {LOG_NOTICE, "5c90c822a6414fb2901f3528a55ca33b"},
+	[LOG_MALFORMED] = {LOG_NOTICE, "413b6a6b497f4f9cbb262fbbdc5a505d"},
+	[LOG_TOO_LONG] = {LOG_NOTICE, "94648a6c0731465a9c6c6ab74b7b396a"},
+	[LOG_ERROR_FRAME] = {LOG_NOTICE, "96a069870e564c5db262a0da0dae452b"},
+	[LOG_CUT_SHORT] = {LOG_NOTICE, "cf0f327753c944969bcf17708e49f953"},
+	[LOG_TIMED_OUT] = {LOG_NOTICE, "9ee685a791344c4394fff152af5eeca1"},
+	[LOG_IDLE] = {LOG_NOTICE, "b5b8186d9e334beeac26df0c6218969e"},
+	[LOG_NOT_ANSWERED] = {LOG_NOTICE, "6011988e1e40459080065e1e362395a4"},
+	[LOG_OUT_OF_MEMORY] = {LOG_ERR, "5e88afb1ea054ac98afc6468420060df"},
 	[LOG_CONFIG_PROBLEM] = {LOG_ERR, "78e5e6503e8f41238fc8a1f6ff3682f9"},
 	[LOG_RELOADED] = {LOG_NOTICE, "5652968766ce4b2a9babd153d07ed371"},
 	[LOG_NOT_RELOADED] = {LOG_ERR, "634d59b966cb44208e5714598199976b"},
 	[LOG_STOPPING] = {LOG_NOTICE, "9948f99b2dd541fba11aae3b9c12b4f1"},
 	[LOG_SUMMARY] = {LOG_NOTICE, "14688b0c56d14a1fa6f69be8216a49e8"},
 	[LOG_FAULT] = {LOG_ERR, "6f2fb9dcc847474a93105eb0176eb174"},
+};
+
+/* What "more such entries" are about, of the kinds that are folded. */
+static const char *const kind_words[LOG_KINDS] = {
+	[LOG_REFUSED] = "clients refused",
+	[LOG_PAUSED] = "accepting paused",
+	[LOG_RESUMED] = "accepting resumed",
+	[LOG_MALFORMED] = "malformed messages",
+	[LOG_TOO_LONG] = "messages too long",
+	[LOG_ERROR_FRAME] = "error frames",
+	[LOG_CUT_SHORT] = "messages cut short",
+	[LOG_TIMED_OUT] = "clients timed out",
+	[LOG_IDLE] = "idle clients",
+	[LOG_NOT_ANSWERED] = "datagrams not answered",
+	[LOG_OUT_OF_MEMORY] = "out of memory",
 };
 
 /* One kind of entry of one listener that was said lately. */
@@ -255,7 +268,7 @@ static void arm(void)
 /* Says how often the entry of a fold was not said. */
 static void say(struct fold *fold)
 {
-	const char *words = fold == &state.folds[FOLDS_MAX] ? NULL : kinds[fold->kind].words;
+	const char *words = fold == &state.folds[FOLDS_MAX] ? NULL : kind_words[fold->kind];
 	char text[LINE_MAX_BYTES];
 
 	(void)snprintf(text, sizeof(text),
