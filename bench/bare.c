@@ -26,7 +26,7 @@ enum {
 
 static _Noreturn void fail(const char *what)
 {
-	fprintf(stderr, "bare: %s: %s\n", what, strerror(errno));
+	(void)fprintf(stderr, "bare: %s: %s\n", what, strerror(errno));
 	exit(EXIT_FAILURE);
 }
 
@@ -42,11 +42,13 @@ static int listen_on(const char *path)
 	if (fd < 0)
 		fail("socket");
 	if (path) {
-		if (strlen(path) >= sizeof(un.sun_path)) {
+		size_t size = strlen(path) + 1;
+
+		if (size > sizeof(un.sun_path)) {
 			errno = ENAMETOOLONG;
 			fail(path);
 		}
-		strcpy(un.sun_path, path);
+		memcpy(un.sun_path, path, size);
 	}
 	if (bind(fd, path ? (struct sockaddr *)&un : (struct sockaddr *)&in,
 		 path ? sizeof(un) : sizeof(in)) < 0)
@@ -54,11 +56,11 @@ static int listen_on(const char *path)
 	if (listen(fd, SOMAXCONN) < 0)
 		fail("listen");
 	if (path) {
-		printf("unix:%s\n", path);
+		(void)printf("unix:%s\n", path);
 	} else {
 		if (getsockname(fd, (struct sockaddr *)&in, &len) < 0)
 			fail("getsockname");
-		printf("tcp://127.0.0.1:%u\n", ntohs(in.sin_port));
+		(void)printf("tcp://127.0.0.1:%u\n", ntohs(in.sin_port));
 	}
 	if (fflush(stdout) == EOF)
 		fail("standard output");
@@ -103,8 +105,8 @@ int main(int argc, char *argv[])
 	struct epoll_event events[EVENTS_MAX];
 	int epoll_fd, listen_fd;
 
-	if (argc > 2) {
-		fprintf(stderr, "usage: bare [UNIX-SOCKET-PATH]\n");
+	if (argc > 2 || (argc == 2 && *argv[1] == '-')) {
+		(void)fprintf(stderr, "usage: bare [UNIX-SOCKET-PATH]\n");
 		return USAGE;
 	}
 	listen_fd = listen_on(argc == 2 ? argv[1] : NULL);
