@@ -29,7 +29,7 @@ enum {
 #define CONFIG_MESSAGE_MAX (UINT64_C(1) << 30)
 #define CONFIG_PENDING_MAX (UINT64_C(16) << 30)
 
-/* Milliseconds; 0 is never. */
+/* Milliseconds; 0 is never, but for drain: there it is no time at all. */
 struct timeouts {
 	uint64_t idle;	    /* without a byte in either direction: closed */
 	uint64_t message;   /* from a frame's first byte to its last */

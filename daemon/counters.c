@@ -29,3 +29,11 @@ const char *counter_name(enum counter counter)
 {
 	return names[counter];
 }
+
+void totals_add(struct totals *totals, const struct counters *counters, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		for (unsigned counter = 0; counter < COUNTER_COUNT; counter++)
+			totals->values[counter] +=
+				counters_get(&counters[i], (enum counter)counter);
+}

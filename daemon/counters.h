@@ -57,5 +57,13 @@ static inline uint64_t counters_get(const struct counters *counters, enum counte
 	return atomic_load_explicit(&counters->values[counter], memory_order_relaxed);
 }
 
+/* Sums of counters, over threads or over listeners. */
+struct totals {
+	uint64_t values[COUNTER_COUNT];
+};
+
+/* Adds n counters, those of several threads, to totals. From any thread. */
+void totals_add(struct totals *totals, const struct counters *counters, unsigned n);
+
 /* What a counter counts, in a few words for a person: "frames with a bad header". */
 const char *counter_name(enum counter counter);

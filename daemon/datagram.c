@@ -66,6 +66,26 @@ static void prepare(struct datagram_batch *batch)
 	}
 }
 
+/*
+ * Has the answer leave by the address that was asked, but by whichever interface leads to the
+ * sender: only a link-local address means nothing without its own.
+ */
+static void unpin(struct msghdr *header)
+{
+	struct cmsghdr *control = CMSG_FIRSTHDR(header);
+
+	if (!control)
+		return;
+	if (control->cmsg_level == IPPROTO_IP && control->cmsg_type == IP_PKTINFO) {
+		((struct in_pktinfo *)CMSG_DATA(control))->ipi_ifindex = 0;
+	} else if (control->cmsg_level == IPPROTO_IPV6 && control->cmsg_type == IPV6_PKTINFO) {
+		struct in6_pktinfo *info = (struct in6_pktinfo *)CMSG_DATA(control);
+
+		if (!IN6_IS_ADDR_LINKLOCAL(&info->ipi6_addr))
+			info->ipi6_ifindex = 0;
+	}
+}
+
 /* Turns a received datagram into its answer, in place. Returns false when there is to be none. */
 static bool answer(struct datagram *datagram, struct mmsghdr *message)
 {
@@ -94,6 +114,7 @@ static bool answer(struct datagram *datagram, struct mmsghdr *message)
 		memcpy(part->iov_base, body.data, body.len);
 	part->iov_len = body.len;
 	header->msg_flags = 0;
+	unpin(header);
 	/* The packet information that came with the request, if any, goes back with the answer, so
 	   that it leaves from the address that was asked. */
 	if (header->msg_controllen == 0)
@@ -150,22 +171,24 @@ static void ready(struct watch *watch, uint32_t events)
 	workspace_clear(datagram->datagrams->workspace);
 }
 
+int datagrams_init(struct datagrams *datagrams, struct loop *loop, struct workspace *workspace)
+{
+	/* Most of it is never touched, and costs nothing, in a thread without such sockets. */
+	struct datagram_batch *batch = malloc(sizeof(*batch));
+
+	if (!batch)
+		return -ENOMEM;
+	*datagrams = (struct datagrams){.loop = loop, .workspace = workspace, .batch = batch};
+	list_init(&datagrams->all);
+	return 0;
+}
+
 int datagram_start(struct datagram *datagram, struct datagrams *datagrams)
 {
-	int r;
-
-	if (!datagrams->batch) {
-		datagrams->batch = malloc(sizeof(*datagrams->batch));
-		if (!datagrams->batch)
-			return -ENOMEM;
-	}
-	r = loop_add(datagrams->loop, datagram->fd, LOOP_IN, &datagram->watch);
-	if (r < 0)
-		return r;
 	datagram->watch.ready = ready;
 	datagram->datagrams = datagrams;
 	list_append(&datagrams->all, &datagram->link);
-	return 0;
+	return loop_add(datagrams->loop, datagram->fd, LOOP_IN, &datagram->watch);
 }
 
 void datagram_stop(struct datagram *datagram)

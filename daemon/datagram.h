@@ -17,11 +17,11 @@
 struct datagram_batch;
 struct listening;
 
-/* What the datagram sockets of one thread share; owned by the thread. Zeroed but for loop. */
+/* What the datagram sockets of one thread share; owned by the thread. */
 struct datagrams {
 	struct loop *loop;
 	struct workspace *workspace;
-	struct datagram_batch *batch; /* made when the first socket comes; owned */
+	struct datagram_batch *batch; /* owned */
 	struct list all;
 };
 
@@ -38,9 +38,12 @@ struct datagram {
 	int fd; /* owned by the listener, which closes it when the socket came back */
 };
 
+/* Returns 0 or -ENOMEM. loop and workspace are borrowed. */
+int datagrams_init(struct datagrams *datagrams, struct loop *loop, struct workspace *workspace);
+
 /*
  * Starts to serve the socket in the calling thread. The caller has set the other members of a
- * zeroed datagram. Returns 0 or a negative errno.
+ * zeroed datagram. Returns 0 or a negative errno; datagram_stop() is due in both cases.
  */
 int datagram_start(struct datagram *datagram, struct datagrams *datagrams);
 

@@ -16,8 +16,9 @@ enum {
 	ACCEPTS_A_TURN = 64,
 	SPARE_DESCRIPTORS = 16, /* for a reload, the journal, name service */
 	REFUSALS_MAX = 256,	/* who are told why at one time; the others are just closed */
-	RETRY_SECONDS = 1,
 };
+
+#define A_WHILE UINT64_C(1000000) /* microseconds */
 
 /* The counters that the main thread writes. */
 static struct counters *counters_of(struct listener *listener)
@@ -46,47 +47,52 @@ static void set_accepting(struct door *door, int enabled)
 		set_listener_accepting(listener, enabled);
 }
 
+/* Has the timer expire once, a while from now. */
+static void set_timer(struct door *door)
+{
+	(void)sd_event_source_set_time_relative(door->timer, A_WHILE);
+	(void)sd_event_source_set_enabled(door->timer, SD_EVENT_ONESHOT);
+}
+
 static void open_again(struct door *door)
 {
 	if (!door->shut)
 		return;
 	door->shut = false;
-	(void)sd_event_source_set_enabled(door->retry, SD_EVENT_OFF);
 	set_accepting(door, SD_EVENT_ON);
-	log_folded(LOG_RESUMED, NULL, "accepting again: %" PRIu64 " clients", door->clients);
+	set_timer(door);
 }
 
-static int retry(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	(void)source;
-	(void)usec;
-	open_again(userdata);
-	return 0;
-}
-
+/* Those who wait may fill the place of whoever leaves at once: all that is told once. */
 static void shut(struct door *door, const char *why)
 {
-	uint64_t when = RETRY_SECONDS * UINT64_C(1000000);
-
 	if (door->shut)
 		return;
 	door->shut = true;
 	set_accepting(door, SD_EVENT_OFF);
-	log_folded(LOG_PAUSED, NULL,
-		   "not accepting for now: %s; %" PRIu64
-		   " clients are served, others wait until one "
-		   "leaves (a greater LimitNOFILE= lets in more)",
-		   why, door->clients);
-	/* With the limit reached only a departure helps; otherwise time may. */
-	if (door->connections >= door->capacity)
-		return;
-	if (door->retry) {
-		(void)sd_event_source_set_time_relative(door->retry, when);
-		(void)sd_event_source_set_enabled(door->retry, SD_EVENT_ONESHOT);
-	} else {
-		(void)sd_event_add_time_relative(door->event, &door->retry, CLOCK_MONOTONIC, when,
-						 0, retry, door);
+	if (!door->told)
+		log_folded(LOG_PAUSED, NULL,
+			   "not accepting for now: %s; %" PRIu64 " clients are served, others wait "
+			   "until one leaves (a greater LimitNOFILE= lets in more)",
+			   why, door->clients);
+	door->told = true;
+	set_timer(door);
+}
+
+static int a_while_later(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct door *door = userdata;
+
+	(void)source;
+	(void)usec;
+	if (door->shut && door->connections < door->capacity) {
+		open_again(door); /* what ran out was not ours: it may be back */
+	} else if (!door->shut && door->told) {
+		door->told = false;
+		log_folded(LOG_RESUMED, NULL, "accepting again: %" PRIu64 " clients",
+			   door->clients);
 	}
+	return 0;
 }
 
 /*
@@ -161,14 +167,14 @@ static void welcome(struct door *door, struct listener *listener, int fd,
 	door->connections++;
 	listener->connections++;
 	stream_init(&peer->stream, fd);
-	peer->worker = (uint16_t)crew_choose(door->crew);
+	peer->letter.worker = (uint16_t)crew_choose(door->crew);
 	peer->session = (struct session){
 		.service = &session_transform,
 		.settings = settings,
-		.counters = &listener->counters[peer->worker],
+		.counters = &listener->counters[peer->letter.worker],
 		.framing = settings->framing,
 	};
-	crew_post(door->crew, peer->worker, &peer->letter, LETTER_PEER);
+	crew_post(door->crew, peer->letter.worker, &peer->letter, LETTER_PEER);
 }
 
 static bool is_out_of_descriptors(int error)
@@ -209,9 +215,14 @@ static int knocked(sd_event_source *source, int fd, uint32_t events, void *userd
 
 int door_watch(struct door *door, struct listening *listening)
 {
+	int r;
+
 	listening->door = door;
-	return sd_event_add_io(door->event, &listening->source, listening->fd, EPOLLIN, knocked,
-			       listening);
+	r = sd_event_add_io(door->event, &listening->source, listening->fd, EPOLLIN, knocked,
+			    listening);
+	if (r >= 0 && door->shut)
+		r = sd_event_source_set_enabled(listening->source, SD_EVENT_OFF);
+	return MIN(r, 0);
 }
 
 /* How many descriptors this process has open. */
@@ -228,20 +239,60 @@ static uint64_t count_descriptors(void)
 	return n; /* ".", ".." and the directory's own are three too many: to be on the safe side */
 }
 
-void door_measure(struct door *door)
+static uint64_t listener_count_sockets(const struct listener *listener)
 {
-	uint64_t used = count_descriptors() - door->connections + SPARE_DESCRIPTORS;
+	struct listening *listening;
+	uint64_t n = 0;
+
+	LIST_FOR_EACH(listening, &listener->sockets, struct listening, link)
+		n++;
+	return n;
+}
+
+static uint64_t count_sockets(const struct door *door)
+{
+	struct listener *listener;
+	uint64_t n = 0;
+
+	LIST_FOR_EACH(listener, door->listeners, struct listener, link)
+		n += listener_count_sockets(listener);
+	return n;
+}
+
+int door_open(struct door *door)
+{
+	uint64_t open, sockets = count_sockets(door);
+	struct rlimit limit;
+	int r;
+
+	/* Made now: when it is needed, there may be no descriptor for it. */
+	r = sd_event_add_time_relative(door->event, &door->timer, CLOCK_MONOTONIC, A_WHILE, 0,
+				       a_while_later, door);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(door->timer, SD_EVENT_OFF);
+	if (r < 0)
+		return r;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit); /* then with what there is */
+	}
+	open = count_descriptors();
+	door->reserve = SPARE_DESCRIPTORS + open - MIN(open, sockets);
+	door_adjust(door);
+	return 0;
+}
+
+void door_adjust(struct door *door)
+{
+	uint64_t needed = door->reserve + count_sockets(door);
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		limit.rlim_cur = limit.rlim_max = 1024;
-	if (limit.rlim_cur < limit.rlim_max) {
-		struct rlimit raised = {limit.rlim_max, limit.rlim_max};
-
-		if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
-			limit = raised;
-	}
-	door->capacity = limit.rlim_cur > used ? limit.rlim_cur - used : 1;
+		limit.rlim_cur = 1024; /* what a process usually has */
+	door->capacity = limit.rlim_cur > needed ? limit.rlim_cur - needed : 1;
+	if (door->connections < door->capacity)
+		open_again(door);
 }
 
 void door_gone(struct door *door, struct peer *peer)
@@ -257,7 +308,7 @@ void door_gone(struct door *door, struct peer *peer)
 	}
 	door->connections--;
 	listener->connections--;
-	crew_gave_back(door->crew, peer->worker);
+	crew_gave_back(door->crew, peer->letter.worker);
 	free(peer);
 	if (door->connections < door->capacity)
 		open_again(door);
@@ -266,6 +317,6 @@ void door_gone(struct door *door, struct peer *peer)
 void door_close(struct door *door)
 {
 	set_accepting(door, SD_EVENT_OFF);
-	door->retry = sd_event_source_disable_unref(door->retry);
+	door->timer = sd_event_source_disable_unref(door->timer);
 	door->shut = false;
 }

@@ -20,22 +20,28 @@ struct door {
 	struct crew *crew;	     /* borrowed */
 	struct list *listeners;	     /* borrowed */
 	const struct config *config; /* as it is now; borrowed */
-	sd_event_source *retry; /* opens the door when others may have left descriptors; owned */
-	uint64_t last_client;	/* the number given last */
-	uint64_t clients;	/* admitted */
-	uint64_t connections;	/* with those who are only told why they are refused */
-	uint64_t capacity;	/* connections that the open-files limit allows */
+	sd_event_source *timer;	     /* a while after the door was shut or opened; owned */
+	uint64_t last_client;	     /* the number given last */
+	uint64_t clients;	     /* admitted */
+	uint64_t connections;	     /* with those who are only told why they are refused */
+	uint64_t capacity;	     /* connections that the open-files limit allows */
+	uint64_t reserve; /* descriptors for all that is neither connection nor listener */
 	bool shut;
+	bool told; /* that it is shut */
 };
 
 /* Starts to accept on a stream socket. Returns 0 or a negative errno. */
 int door_watch(struct door *door, struct listening *listening);
 
 /*
- * Finds out how many connections the open-files limit allows, once everything else is open, and
- * raises the limit as far as that is permitted.
+ * Opens the door, once, when everything else is open: finds out how many connections the
+ * open-files limit allows, and raises it as far as that is permitted. Returns 0 or a negative
+ * errno.
  */
-void door_measure(struct door *door);
+int door_open(struct door *door);
+
+/* The listeners have other sockets now, so that another number of connections is allowed. */
+void door_adjust(struct door *door);
 
 /* Takes a peer back that is over, and frees it. */
 void door_gone(struct door *door, struct peer *peer);

@@ -1,19 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "listeners.h"
 
-#include <netinet/in.h>
 #include <string.h>
 #include <sysexits.h>
 
 #include "log.h"
 #include "util.h"
-
-static uint16_t port_of(const struct endpoint *endpoint)
-{
-	return ntohs(endpoint->socket.ss_family == AF_INET
-			     ? ((const struct sockaddr_in *)&endpoint->socket)->sin_port
-			     : ((const struct sockaddr_in6 *)&endpoint->socket)->sin6_port);
-}
 
 /*
  * Sockets
@@ -36,7 +28,7 @@ static int serve_datagrams(struct listeners *listeners, struct listening *listen
 		.settings = &listener->config->settings,
 		.counters = &listener->counters[listening->worker],
 	};
-	ports_set_served(&listeners->ports, port_of(&listening->endpoint), true);
+	ports_set_served(&listeners->ports, endpoint_port(&listening->endpoint), true);
 	crew_post(listeners->crew, listening->worker, &datagram->letter, LETTER_DATAGRAM);
 	return 0;
 }
@@ -58,6 +50,28 @@ static int serve(struct listeners *listeners, struct listening *listening)
 	return r;
 }
 
+static bool listener_answers_on(const struct listener *listener, uint16_t port)
+{
+	struct listening *listening;
+
+	LIST_FOR_EACH(listening, &listener->sockets, struct listening, link)
+		if (listening->datagram && !listening->datagram->asked_back &&
+		    endpoint_port(&listening->endpoint) == port)
+			return true;
+	return false;
+}
+
+/* Whether any datagram socket that stays is bound to this port, at whichever address. */
+static bool is_answered_on(const struct listeners *listeners, uint16_t port)
+{
+	struct listener *listener;
+
+	LIST_FOR_EACH(listener, &listeners->all, struct listener, link)
+		if (listener_answers_on(listener, port))
+			return true;
+	return false;
+}
+
 /* Stops serving a socket and closes it, at once or when its worker has given it back. */
 static void dismiss(struct listeners *listeners, struct listening *listening)
 {
@@ -72,17 +86,20 @@ static void dismiss(struct listeners *listeners, struct listening *listening)
 		listening_free(listening);
 		return;
 	}
-	ports_set_served(&listeners->ports, port_of(&listening->endpoint), false);
 	listening->datagram->asked_back = true;
+	ports_set_served(&listeners->ports, endpoint_port(&listening->endpoint),
+			 is_answered_on(listeners, endpoint_port(&listening->endpoint)));
 	crew_post(listeners->crew, listening->worker, &listening->datagram->stop,
 		  LETTER_DATAGRAM_STOP);
 }
 
 /* Frees a listener that is gone and that nothing refers to any more. */
-static void forget(struct listener *listener)
+static void forget(struct listeners *listeners, struct listener *listener)
 {
-	if (listener->gone && listener->connections == 0 && list_empty(&listener->sockets))
-		listener_free(listener);
+	if (!listener->gone || listener->connections > 0 || !list_empty(&listener->sockets))
+		return;
+	totals_add(&listeners->forgotten, listener->counters, listener->n_threads);
+	listener_free(listener);
 }
 
 static void dismiss_all(struct listeners *listeners, struct list *sockets)
@@ -91,6 +108,13 @@ static void dismiss_all(struct listeners *listeners, struct list *sockets)
 
 	LIST_FOR_EACH(listening, sockets, struct listening, link)
 		dismiss(listeners, listening);
+}
+
+static int out_of_memory(const char *name)
+{
+	log_write(LOG_OUT_OF_MEMORY, &(struct log_about){.listener = name},
+		  "out of memory, it cannot be served");
+	return EX_OSERR;
 }
 
 int listeners_open(struct listeners *listeners, struct generation *generation,
@@ -105,7 +129,7 @@ int listeners_open(struct listeners *listeners, struct generation *generation,
 		int r;
 
 		if (!listener)
-			return EX_OSERR;
+			return out_of_memory(config->listeners[i].name);
 		list_append(&listeners->all, &listener->link);
 		/* One that fails is no reason not to look at the others. */
 		r = listener_open(listener, listener->config, inherited, &listeners->all,
@@ -116,18 +140,22 @@ int listeners_open(struct listeners *listeners, struct generation *generation,
 	return status;
 }
 
-/* Starts to serve what was opened and is not served yet. Returns 0 or a negative errno. */
+/*
+ * Starts to serve what was opened and is not served yet; one that fails is no reason not to serve
+ * the others. Returns 0 or a negative errno.
+ */
 static int serve_sockets(struct listeners *listeners, struct list *sockets)
 {
 	struct listening *listening;
-	int r;
+	int status = 0;
 
 	LIST_FOR_EACH(listening, sockets, struct listening, link) {
-		r = listening->source || listening->datagram ? 0 : serve(listeners, listening);
+		int r = listening->source || listening->datagram ? 0 : serve(listeners, listening);
+
 		if (r < 0)
-			return r;
+			status = r;
 	}
-	return 0;
+	return status;
 }
 
 int listeners_serve(struct listeners *listeners)
@@ -216,7 +244,7 @@ static int plan_step(struct listeners *listeners, struct generation *generation,
 	struct step *step = calloc(1, sizeof(*step));
 
 	if (!step)
-		return EX_OSERR;
+		return out_of_memory(config->name);
 	list_init(&step->opened);
 	list_append(steps, &step->link);
 	step->config = config;
@@ -229,7 +257,7 @@ static int plan_step(struct listeners *listeners, struct generation *generation,
 		step->moved = !same_sockets(step->listener->config, config);
 	}
 	if (!step->listener)
-		return EX_OSERR;
+		return out_of_memory(config->name);
 	return step->moved ? listener_open(step->listener, config, &none, &listeners->all,
 					   &step->opened)
 			   : 0;
@@ -273,6 +301,7 @@ static void take_step(struct listeners *listeners, struct generation *generation
 		list_remove(&listening->link);
 		list_append(&listener->sockets, &listening->link);
 	}
+	(void)listener_dress(listener, step->config); /* what cannot be is logged, and no more */
 	if (serve_sockets(listeners, &listener->sockets) < 0)
 		log_write(LOG_OUT_OF_MEMORY, &(struct log_about){.listener = listener->name},
 			  "out of memory, not all of its addresses are served");
@@ -287,7 +316,7 @@ void listeners_apply(struct listeners *listeners, struct plan *plan)
 		if (!config_find(plan->generation->config, listener->name)) {
 			listener->gone = true;
 			dismiss_all(listeners, &listener->sockets);
-			forget(listener);
+			forget(listeners, listener);
 		}
 	LIST_FOR_EACH(step, &plan->steps, struct step, link)
 		take_step(listeners, plan->generation, step);
@@ -310,7 +339,7 @@ void listeners_peer_gone(struct listeners *listeners, struct peer *peer)
 	struct listener *listener = peer->listener;
 
 	door_gone(listeners->door, peer);
-	forget(listener);
+	forget(listeners, listener);
 }
 
 void listeners_datagram_gone(struct listeners *listeners, struct datagram *datagram)
@@ -320,7 +349,7 @@ void listeners_datagram_gone(struct listeners *listeners, struct datagram *datag
 
 	crew_gave_back(listeners->crew, listening->worker);
 	listening_free(listening);
-	forget(listener);
+	forget(listeners, listener);
 }
 
 void listeners_done(struct listeners *listeners)

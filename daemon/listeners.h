@@ -16,6 +16,7 @@ struct listeners {
 	struct crew *crew;  /* borrowed */
 	struct door *door;  /* borrowed */
 	struct ports ports; /* on which datagrams are answered */
+	struct totals forgotten; /* what listeners have done that are no more */
 };
 
 /* All that a reload is going to change; everything that can fail has been done. */

@@ -7,11 +7,13 @@
  */
 
 #include <stdatomic.h>
+#include <stdint.h>
 
 /* Embedded in what is sent. A letter belongs to the mailbox from post to collect. */
 struct letter {
 	struct letter *next;
-	int kind; /* what it is, for its reader */
+	uint16_t kind;	 /* what it is, for its reader */
+	uint16_t worker; /* to or from which worker it goes, if its owner says so */
 };
 
 struct mailbox {

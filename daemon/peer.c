@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 
 #include "log.h"
 
@@ -114,7 +115,8 @@ static void refuse_more(struct peer *peer, const char *reason)
 		r = answers_say_error(&peer->peers->workspace.answers, peer->session.framing,
 				      reason);
 	set_state(peer, PEER_FLUSHING);
-	peer->since = loop_now(peer->peers->loop);
+	if (!peer->finishing) /* else the time of closing runs already */
+		peer->since = loop_now(peer->peers->loop);
 	if (r < 0)
 		doom_for_error(peer, r);
 }
@@ -217,7 +219,7 @@ static size_t handle(struct peer *peer, struct bytes input)
 		messages++;
 	}
 	if (messages > 0) {
-		if (peer->state == PEER_SERVING)
+		if (peer->state == PEER_SERVING && !peer->finishing)
 			peer->since = 0; /* what is unfinished now has begun since */
 		peer->messages += messages;
 		counters_add(peer->session.counters, COUNTER_MESSAGES, messages);
@@ -234,8 +236,11 @@ static void handle_and_send(struct peer *peer, struct bytes windows[static 2], b
 	do {
 		peer->owes_reading = false;
 		for (int i = 0; i < 2 && peer->state == PEER_SERVING; i++) {
-			size_t used = handle(peer, windows[i]);
+			size_t used;
 
+			if (windows[i].len == 0 && i == 0 && windows[1].len > 0)
+				continue;
+			used = handle(peer, windows[i]);
 			windows[i] = (struct bytes){windows[i].data + used, windows[i].len - used};
 			if (windows[i].len > 0)
 				break;
@@ -410,12 +415,13 @@ static void make_room(struct peer *peer)
 static uint64_t due(const struct peer *peer)
 {
 	const struct timeouts *timeouts = &peer->session.settings->timeouts;
-	uint64_t limit = peer->state == PEER_SERVING ? timeouts->message : timeouts->drain;
+	bool ends = peer->state != PEER_SERVING || peer->finishing;
+	uint64_t limit = ends ? timeouts->drain : timeouts->message;
 	uint64_t due = TIMER_NEVER;
 
-	if (peer->since > 0 && (limit > 0 || peer->state != PEER_SERVING))
+	if (peer->since > 0 && (limit > 0 || ends))
 		due = peer->since + limit;
-	if (timeouts->idle > 0 && peer->state == PEER_SERVING)
+	if (timeouts->idle > 0 && !ends)
 		due = MIN(due, peer->active + timeouts->idle);
 	return due;
 }
@@ -423,6 +429,8 @@ static uint64_t due(const struct peer *peer)
 /* Notes when an unfinished message began; one that waits for us is not the peer's fault. */
 static void note_unfinished(struct peer *peer)
 {
+	if (peer->finishing)
+		return; /* the time of closing runs already */
 	if (peer->input.len == 0 || peer->owes_reading || peer->session.framing == FRAMING_RAW)
 		peer->since = 0;
 	else if (peer->since == 0)
@@ -448,6 +456,11 @@ static void decide(struct peer *peer)
 		note_unfinished(peer);
 		if (peer->input_ended && peer->stream.pending == 0)
 			peer_doom(peer, "closed by the client");
+		else if (peer->finishing && !peer->owes_reading &&
+			 (peer->bytes_in >= peer->last_byte || peer->input_ended)) {
+			peer_end(peer, peer->reason);
+			return;
+		}
 	} else if (peer->state != PEER_DOOMED && peer->stream.pending == 0) {
 		peer->owes_reading = false;
 		if (peer->input_ended)
@@ -477,11 +490,16 @@ static void ready(struct watch *watch, uint32_t events)
 
 	if (peer->state == PEER_DOOMED)
 		return;
+	/* What a peer that ends is owed goes before its input, which is only thrown away. */
+	if (out && peer->state != PEER_SERVING)
+		send_answers(peer, true);
+	if (peer->state == PEER_DOOMED)
+		return;
 	if (wants_input(peer) && events & (LOOP_IN | LOOP_BROKEN))
 		take_input(peer, out || peer->stream.pending == 0);
 	else if (events & LOOP_BROKEN)
 		doom_for_error(peer, -ECONNRESET);
-	else if (out)
+	else if (out && peer->state == PEER_SERVING)
 		make_room(peer);
 	decide(peer);
 }
@@ -494,7 +512,7 @@ void peer_expired(struct timer *timer)
 
 	if (peer->state == PEER_DOOMED)
 		return;
-	if (peer->state != PEER_SERVING) {
+	if (peer->state != PEER_SERVING || peer->finishing) {
 		if (peer->stream.pending > 0)
 			counters_add(counters, COUNTER_UNDRAINED, 1);
 		peer_doom(peer, "not drained in time");
@@ -548,6 +566,21 @@ void peer_end(struct peer *peer, const char *reason)
 	buffer_done(&peer->input);
 	if (peer->state != PEER_DOOMED)
 		send_answers(peer, peer->stream.pending == 0);
+	decide(peer);
+}
+
+void peer_finish(struct peer *peer, const char *reason)
+{
+	int waiting = 0;
+
+	if (peer->state != PEER_SERVING || peer->finishing)
+		return;
+	if (ioctl(peer->stream.fd, FIONREAD, &waiting) < 0)
+		waiting = 0; /* broken: the turn of its event finds out */
+	peer->reason = reason;
+	peer->finishing = true;
+	peer->last_byte = peer->bytes_in + (uint64_t)waiting;
+	peer->since = loop_now(peer->peers->loop);
 	decide(peer);
 }
 

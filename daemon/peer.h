@@ -6,8 +6,8 @@
  * on a stack: its state, what it sent of an unfinished message, what it is owed. A peer belongs to
  * the thread whose loop it is in, from peer_start() until that thread has reaped it.
  *
- * A turn is: send what waits, receive once, cut, handle, send once, decide. Turns are bounded by
- * the workspace's input.
+ * A turn is: receive once, cut, handle, send once, decide; or, when the socket takes bytes again,
+ * send. Turns are bounded by the workspace's input.
  */
 
 #include <stdbool.h>
@@ -51,13 +51,14 @@ struct peer {
 	uint64_t active;     /* when a byte last moved */
 	uint64_t since;	     /* when the unfinished message, or our closing, began; 0: neither */
 	uint64_t bytes_in, bytes_out, messages;
+	uint64_t last_byte; /* of the input, when finishing: what had come by then */
 	const char *reason; /* why the connection ends, statically; NULL while it does not */
 	enum peer_state state : 8;
-	uint16_t worker;       /* which has it; for its owner alone */
 	uint8_t events;	       /* what the loop watches for */
 	bool input_ended : 1;  /* the peer has said that nothing follows */
 	bool owes_reading : 1; /* so much waits for it that it is not read from */
 	bool admitted : 1;     /* counted as a client; for its owner alone */
+	bool finishing : 1;    /* it ends as soon as bytes_in has come to last_byte */
 	struct peer_name name;
 };
 
@@ -74,6 +75,12 @@ void peer_start(struct peer *peer, struct peers *peers);
  * is static. A connection that is ending already is left alone.
  */
 void peer_end(struct peer *peer, const char *reason);
+
+/*
+ * Ends the connection as peer_end() does, but not before what the peer had sent by now is answered;
+ * all of it no longer than timeouts.drain.
+ */
+void peer_finish(struct peer *peer, const char *reason);
 
 /* What the thread's loop calls when a peer's timer is due. */
 void peer_expired(struct timer *timer);

@@ -8,23 +8,13 @@
 
 enum { LINE_BYTES = 900 };
 
-static uint64_t sum(const struct listener *listener, enum counter counter)
+void report_totals(const struct listeners *listeners, struct totals *ret_totals)
 {
-	uint64_t n = 0;
-
-	for (unsigned i = 0; i < listener->n_threads; i++)
-		n += counters_get(&listener->counters[i], counter);
-	return n;
-}
-
-void totals_read(const struct list *listeners, struct totals *ret_totals)
-{
-	struct totals totals = {0};
+	struct totals totals = listeners->forgotten;
 	struct listener *listener;
 
-	LIST_FOR_EACH(listener, listeners, struct listener, link)
-		for (unsigned i = 0; i < COUNTER_COUNT; i++)
-			totals.values[i] += sum(listener, (enum counter)i);
+	LIST_FOR_EACH(listener, &listeners->all, struct listener, link)
+		totals_add(&totals, listener->counters, listener->n_threads);
 	*ret_totals = totals;
 }
 
@@ -51,24 +41,24 @@ static void describe_workers(const struct crew *crew, char line[static LINE_BYTE
 					 crew->members[i].load);
 }
 
-void report_log(const struct door *door)
+void report_log(const struct listeners *listeners)
 {
 	struct listener *listener;
 	struct totals totals;
 	char line[LINE_BYTES];
 
-	totals_read(door->listeners, &totals);
+	report_totals(listeners, &totals);
 	describe(totals.values, line);
-	log_write(LOG_SUMMARY, NULL, "summary: clients now: %" PRIu64 "%s", door->clients, line);
-	describe_workers(door->crew, line);
+	log_write(LOG_SUMMARY, NULL, "summary: clients now: %" PRIu64 "%s",
+		  listeners->door->clients, line);
+	describe_workers(listeners->crew, line);
 	log_write(LOG_SUMMARY, NULL, "summary: sockets of each worker:%s", line);
-	LIST_FOR_EACH(listener, door->listeners, struct listener, link) {
+	LIST_FOR_EACH(listener, &listeners->all, struct listener, link) {
 		struct log_about about = {.listener = listener->name};
-		uint64_t values[COUNTER_COUNT];
 
-		for (unsigned i = 0; i < COUNTER_COUNT; i++)
-			values[i] = sum(listener, (enum counter)i);
-		describe(values, line);
+		totals = (struct totals){0};
+		totals_add(&totals, listener->counters, listener->n_threads);
+		describe(totals.values, line);
 		log_write(LOG_SUMMARY, &about, "summary: clients now: %" PRIu64 "%s",
 			  listener->clients, line);
 	}

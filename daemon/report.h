@@ -3,14 +3,10 @@
 
 /* What the daemon has done so far, for the log. */
 
-#include "door.h"
+#include "listeners.h"
 
-/* What has been counted over all listeners. */
-struct totals {
-	uint64_t values[COUNTER_COUNT];
-};
-
-void totals_read(const struct list *listeners, struct totals *ret_totals);
+/* What has been counted since the start, over all listeners, also those that are gone. */
+void report_totals(const struct listeners *listeners, struct totals *ret_totals);
 
 /* Writes a summary of clients and counters to the log: a line of sums, and one a listener. */
-void report_log(const struct door *door);
+void report_log(const struct listeners *listeners);

@@ -51,7 +51,7 @@ static void tell_status(struct server *server)
 	struct totals totals;
 	uint64_t messages, before = server->messages;
 
-	totals_read(&server->listeners.all, &totals);
+	report_totals(&server->listeners, &totals);
 	messages = totals.values[COUNTER_MESSAGES];
 	server->messages = messages;
 	(void)sd_notifyf(false, "STATUS=%" PRIu64 " clients, %" PRIu64 " messages/s",
@@ -62,6 +62,7 @@ static int status_due(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	tell_status(userdata);
 	(void)sd_event_source_set_time(source, usec + STATUS_SECONDS * UINT64_C(1000000));
+	(void)sd_event_source_set_enabled(source, SD_EVENT_ON); /* a timer is for once */
 	return 0;
 }
 
@@ -88,7 +89,7 @@ static void switch_to(struct server *server, struct plan *plan)
 	server->door.config = plan->generation->config;
 	server->updates_due = server->crew.n;
 	crew_order(&server->crew, LETTER_UPDATE);
-	door_measure(&server->door);
+	door_adjust(&server->door);
 }
 
 /* Takes config over. Returns 0, or not 0 when nothing is changed, and why has been logged. */
@@ -197,12 +198,15 @@ static void read_mail(struct server *server)
 static int mail_ready(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	struct server *server = userdata;
+	int decided;
 
 	(void)source;
 	(void)fd;
 	(void)events;
 	read_mail(server);
-	if (server->stopping && server->door.connections == 0)
+	/* Unless the end was decided already, for a worse reason. */
+	if (server->stopping && server->door.connections == 0 &&
+	    sd_event_get_exit_code(server->event, &decided) == -ENODATA)
 		(void)sd_event_exit(server->event, 0);
 	return 0;
 }
@@ -255,7 +259,7 @@ static int asked_to_report(sd_event_source *source, const struct signalfd_siginf
 
 	(void)source;
 	(void)info;
-	report_log(&server->door);
+	report_log(&server->listeners);
 	return 0;
 }
 
@@ -325,8 +329,9 @@ static int serve_until_stopped(struct server *server)
 	inherited_done(&inherited);
 	if (status != 0)
 		return status;
-	door_measure(&server->door);
-	r = listeners_serve(&server->listeners);
+	r = door_open(&server->door);
+	if (r == 0)
+		r = listeners_serve(&server->listeners);
 	if (r < 0) {
 		log_write(LOG_FAULT, NULL, "cannot serve: %s", strerror(-r));
 		return EX_OSERR;
@@ -363,6 +368,10 @@ int server_run(struct config *config, const struct config_source *source)
 	int status, r;
 
 	list_init(&server.listeners.all);
+	server.listeners.crew = &server.crew;
+	server.listeners.door = &server.door;
+	server.door.crew = &server.crew;
+	server.door.listeners = &server.listeners.all;
 	block_signals();
 	server.generation = generation_new(config);
 	r = server.generation ? prepare(&server) : -ENOMEM;
@@ -370,14 +379,8 @@ int server_run(struct config *config, const struct config_source *source)
 		log_write(LOG_FAULT, NULL, "cannot start: %s", strerror(-r));
 		status = EX_OSERR;
 	} else {
-		server.door = (struct door){
-			.event = server.event,
-			.crew = &server.crew,
-			.listeners = &server.listeners.all,
-			.config = server.generation->config,
-		};
-		server.listeners.crew = &server.crew;
-		server.listeners.door = &server.door;
+		server.door.event = server.event;
+		server.door.config = server.generation->config;
 		status = serve_until_stopped(&server);
 	}
 	server_done(&server);

@@ -22,7 +22,7 @@ struct worker {
 
 static void post_back(struct worker *worker, struct letter *letter, enum letter_kind kind)
 {
-	letter->kind = (int)kind;
+	letter->kind = (uint16_t)kind;
 	mailbox_post(worker->manager, letter);
 }
 
@@ -40,8 +40,7 @@ static void start_datagram(struct worker *worker, struct datagram *datagram)
 	if (r < 0) {
 		log_write(LOG_FAULT,
 			  &(struct log_about){.listener = datagram->session.counters->listener},
-			  "cannot serve a datagram socket: %s", strerror(-r));
-		post_back(worker, &datagram->letter, LETTER_FAILED);
+			  "cannot serve one of its datagram sockets: %s", strerror(-r));
 	}
 }
 
@@ -58,7 +57,7 @@ static void update(struct worker *worker)
 
 	LIST_FOR_EACH(peer, &worker->peers.all, struct peer, link)
 		if (peer->listener->gone)
-			peer_end(peer, "this listener is gone");
+			peer_finish(peer, "this listener is gone");
 		else
 			peer_set_settings(peer, &peer->listener->config->settings);
 	LIST_FOR_EACH(datagram, &worker->datagrams.all, struct datagram, link)
@@ -71,7 +70,7 @@ static void drain(struct worker *worker)
 	struct peer *peer;
 
 	LIST_FOR_EACH(peer, &worker->peers.all, struct peer, link)
-		peer_end(peer, "shutting down");
+		peer_finish(peer, "shutting down");
 }
 
 static void quit(struct worker *worker)
@@ -200,7 +199,6 @@ int worker_start(struct mailbox *manager, struct worker **ret_worker)
 	worker->mail.ready = mail_ready;
 	list_init(&worker->peers.all);
 	list_init(&worker->peers.doomed);
-	list_init(&worker->datagrams.all);
 
 	r = loop_new(peer_expired, &worker->peers.loop);
 	if (r == 0)
@@ -209,8 +207,9 @@ int worker_start(struct mailbox *manager, struct worker **ret_worker)
 		r = loop_add(worker->peers.loop, worker->mailbox.fd, LOOP_IN, &worker->mail);
 	if (r == 0)
 		r = workspace_init(&worker->peers.workspace, INPUT_BYTES);
-	worker->datagrams.loop = worker->peers.loop;
-	worker->datagrams.workspace = &worker->peers.workspace;
+	if (r == 0)
+		r = datagrams_init(&worker->datagrams, worker->peers.loop,
+				   &worker->peers.workspace);
 	if (r == 0)
 		r = -pthread_create(&worker->thread, NULL, run, worker);
 	if (r < 0) {
@@ -223,7 +222,7 @@ int worker_start(struct mailbox *manager, struct worker **ret_worker)
 
 void worker_post(struct worker *worker, struct letter *letter, enum letter_kind kind)
 {
-	letter->kind = (int)kind;
+	letter->kind = (uint16_t)kind;
 	mailbox_post(&worker->mailbox, letter);
 }
 
