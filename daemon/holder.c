@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "text.h"
 #include "util.h"
 
 static void closedirp(DIR **directory)
@@ -67,27 +68,52 @@ static bool covers(const struct in6_addr *all, const struct in6_addr *other)
 	       (IN6_ARE_ADDR_EQUAL(all, &all_v4) && IN6_IS_ADDR_V4MAPPED(other));
 }
 
+/* What is of interest in a line of a table of proc_pid_net(5). */
+struct line {
+	struct in6_addr ip;
+	unsigned long port, state;
+	uintmax_t inode;
+};
+
+/* Parses "SLOT: IP:PORT IP:PORT STATE QUEUES TIMER RETRANSMITS UID TIMEOUT INODE …". */
+static bool parse_line(char *text, struct line *ret_line)
+{
+	enum { LOCAL = 1, STATE = 3, INODE = 9, WORDS };
+	char *words[WORDS], *rest = NULL, *port;
+	size_t n = 0;
+
+	for (char *word = strtok_r(text, " \n", &rest); word && n < WORDS;
+	     word = strtok_r(NULL, " \n", &rest))
+		words[n++] = word;
+	port = n == WORDS ? strchr(words[LOCAL], ':') : NULL;
+	if (!port || (port - words[LOCAL] != 8 && port - words[LOCAL] != 32))
+		return false; /* the heading */
+	*port++ = '\0';
+	*ret_line = (struct line){
+		.ip = parse_ip(words[LOCAL]),
+		.port = strtoul(port, NULL, 16),
+		.state = strtoul(words[STATE], NULL, 16),
+		.inode = strtoumax(words[INODE], NULL, 10),
+	};
+	return true;
+}
+
 /* The inode of the bound internet socket that is in the way of place, by a table of
    proc_pid_net(5); 0: none. */
 static uintmax_t find_inode(const char *table, const struct place *place, bool listening_only)
 {
 	CLEANUP(fclosep) FILE *file = fopen(table, "re");
-	char line[512];
+	char text[512];
 
-	while (file && fgets(line, sizeof(line), file)) {
-		unsigned port, state;
-		struct in6_addr ip;
-		uintmax_t inode;
-		char text[33];
+	while (file && fgets(text, sizeof(text), file)) {
+		struct line line;
 
-		if (sscanf(line, " %*u: %32[0-9A-F]:%x %*[0-9A-F]:%*x %x %*s %*s %*s %*u %*u %ju",
-			   text, &port, &state, &inode) != 4 ||
-		    port != place->port || (listening_only && state != 0x0A))
+		if (!parse_line(text, &line) || line.port != place->port ||
+		    (listening_only && line.state != 0x0A))
 			continue;
-		ip = parse_ip(text);
-		if (IN6_ARE_ADDR_EQUAL(&ip, &place->ip) || covers(&ip, &place->ip) ||
-		    covers(&place->ip, &ip))
-			return inode;
+		if (IN6_ARE_ADDR_EQUAL(&line.ip, &place->ip) || covers(&line.ip, &place->ip) ||
+		    covers(&place->ip, &line.ip))
+			return line.inode;
 	}
 	return 0;
 }
@@ -96,13 +122,18 @@ static uintmax_t find_inode(const char *table, const struct place *place, bool l
 static int describe(const char *pid, char text[static HOLDER_MAX])
 {
 	char path[64], name[32] = "?";
+	CLEANUP(buffer_done) struct buffer safe = {0};
 	CLEANUP(fclosep) FILE *file = NULL;
 
 	(void)snprintf(path, sizeof(path), "/proc/%.16s/comm", pid);
 	file = fopen(path, "re");
 	if (file && fgets(name, sizeof(name), file))
 		name[strcspn(name, "\n")] = '\0';
-	(void)snprintf(text, HOLDER_MAX, "pid %.16s (%s)", pid, name);
+	/* Whoever runs the process has chosen its name. */
+	if (text_append_safe(&safe, name, strlen(name)) < 0)
+		return -ENOENT;
+	(void)snprintf(text, HOLDER_MAX, "pid %.16s (%.*s)", pid, (int)safe.len,
+		       (const char *)safe.data);
 	return 0;
 }
 
