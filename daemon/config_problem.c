@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "suggest.h"
 #include "text.h"
 
 void config_problems_done(struct config_problems *problems)
@@ -68,39 +69,13 @@ int config_problem(struct config_problems *problems, struct place place, const c
 	return r;
 }
 
-/* The least number of characters to insert, remove or replace (Levenshtein); for short names. */
-static size_t distance(const char *a, const char *b)
-{
-	size_t row[CONFIG_NAME_MAX + 1], n = strlen(b);
-
-	if (n > CONFIG_NAME_MAX)
-		return n;
-	for (size_t j = 0; j <= n; j++)
-		row[j] = j;
-	for (; *a; a++) {
-		size_t diagonal = row[0]++;
-
-		for (size_t j = 1; j <= n; j++) {
-			size_t replaced = diagonal + (*a != b[j - 1]);
-			size_t inserted = row[j - 1] + 1, removed = row[j] + 1;
-
-			diagonal = row[j];
-			row[j] = MIN(replaced, inserted);
-			row[j] = MIN(row[j], removed);
-		}
-	}
-	return row[n];
-}
-
 /* Returns the index of that of names which is so near to name that it was probably meant, or n. */
 static size_t nearest(const char *name, const char *const *names, size_t n)
 {
 	size_t best = n, len = strlen(name), least = MAX((len + 1) / 3, (size_t)1) + 1;
 
-	if (len > CONFIG_NAME_MAX)
-		return n;
 	for (size_t i = 0; i < n; i++) {
-		size_t d = distance(name, names[i]);
+		size_t d = suggest_distance(name, names[i]);
 
 		if (d < least) {
 			least = d;

@@ -5,7 +5,7 @@
 
 #include "util.h"
 
-enum { WORD_MAX = 31 };
+enum { WORD_MAX = 64 };
 
 size_t suggest_distance(const char *one, const char *other)
 {

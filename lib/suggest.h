@@ -7,6 +7,7 @@
 
 /*
  * How many letters must be inserted, left out, replaced or swapped with their neighbour to make
- * one word from the other. Words of more than 31 bytes count as entirely different.
+ * one word from the other. Words of more than 64 bytes count as entirely different:
+ * as far apart as the longer one has bytes.
  */
 size_t suggest_distance(const char *one, const char *other);
