@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "harness.h"
@@ -411,6 +413,90 @@ END_TEST
 
 /* ---- the end ---- */
 
+/* Whatever a client had sent when the daemon is told to stop is answered. */
+START_TEST(stopping_answers_what_has_come)
+{
+	enum { MESSAGES = 20000, CLIENTS = 20 };
+	CLEANUP(buffer_done) struct buffer load = {0}, got = {0};
+	CLEANUP(closep) int fd = -1;
+	int fds[CLIENTS];
+	struct server server;
+	size_t sent = 0;
+
+	for (int i = 0; i < MESSAGES; i++)
+		wrap(&load, FRAMING_LENGTH, "0123456789", 10);
+	server_start_config(&server, "%s",
+			    "workers = 1; max_pending = \"4K\"; timeouts: { drain = \"20s\"; }; "
+			    "listeners: ({ name = \"u\"; listen = \"unix:u\"; });");
+	fd = client(&server, "u", NULL);
+	/* As much as the sockets take of one that does not read: it is told to read first. */
+	while (sent < load.len) {
+		ssize_t n = send(fd, load.data + sent, load.len - sent, MSG_DONTWAIT);
+
+		if (n < 0)
+			break;
+		sent += (size_t)n;
+	}
+	for (int i = 0; i < CLIENTS; i++) {
+		fds[i] = client(&server, "u", NULL);
+		send_frame(fds[i], "last words", 10);
+	}
+	(void)server_wait_counter(&server, "u", "clients accepted", CLIENTS + 1);
+	server_signal(&server, SIGTERM);
+	server_wait_notify(&server, "STOPPING=1");
+	for (int i = 0; i < CLIENTS; i++) {
+		expect_frame(fds[i], "last words", 10);
+		expect_error_frame(fds[i], "shutting down");
+		hang_up(&fds[i]);
+	}
+	recv_to_end(fd, &got);
+	sent -= sent % 20;
+	ck_assert_uint_ge(got.len, sent);
+	assert_bytes(got.data, sent, load.data, sent, "what had come");
+	ck_assert_ptr_nonnull(memmem(got.data + sent, got.len - sent, "shutting down", 13));
+	hang_up(&fd);
+	server_assert_ended(&server, 0);
+	server_done(&server);
+}
+END_TEST
+
+/* Descriptors that ran out without any limit of ours come back without anybody leaving. */
+START_TEST(descriptors_come_back)
+{
+	struct rlimit limit, before;
+	struct server server;
+	int fd;
+
+	server_start_config(&server, "%s",
+			    "workers = 1; listeners: ("
+			    "{ name = \"a\"; listen = \"tcp://127.0.0.1:0\"; });");
+	ck_assert_int_eq(prlimit(server.pid, RLIMIT_NOFILE, NULL, &before), 0);
+	limit = (struct rlimit){server_fds(&server), before.rlim_max};
+	ck_assert_int_eq(prlimit(server.pid, RLIMIT_NOFILE, &limit, NULL), 0);
+	fd = client(&server, "a", NULL);
+	free(server_wait_log(&server, "not accepting for now: "));
+	ck_assert_int_eq(prlimit(server.pid, RLIMIT_NOFILE, &before, NULL), 0);
+	assert_served(fd);
+	free(server_wait_log(&server, "accepting again"));
+	hang_up(&fd);
+	server_stop(&server);
+}
+END_TEST
+
+START_TEST(too_few_descriptors_to_start)
+{
+	struct server server;
+
+	server_run(&server,
+		   &(struct server_setup){.config = "listeners: ({ name = \"a\"; listen = "
+						    "\"tcp://127.0.0.1:0\"; });",
+					  .max_files = 8,
+					  .without_wrapper = true},
+		   71);
+	server_done(&server);
+}
+END_TEST
+
 START_TEST(stopping_gives_what_is_owed)
 {
 	CLEANUP(buffer_done) struct buffer load = {0}, got = {0};
@@ -534,6 +620,9 @@ int main(void)
 	harness_add(suite, unfinished_messages_time_out);
 	harness_add(suite, trickling_does_not_extend_the_time);
 	harness_add(suite, no_descriptors_left);
+	harness_add(suite, descriptors_come_back);
+	harness_add(suite, too_few_descriptors_to_start);
+	harness_add(suite, stopping_answers_what_has_come);
 	harness_add(suite, stopping_gives_what_is_owed);
 	harness_add(suite, draining_ends);
 	harness_add(suite, a_second_signal_ends_at_once);

@@ -237,6 +237,35 @@ START_TEST(no_answer_to_its_own_ports)
 }
 END_TEST
 
+/* A reload that closes one of two sockets on a port leaves the other one guarded. */
+START_TEST(no_answer_to_its_own_port_after_a_reload)
+{
+	CLEANUP(closep) int forged = -1, asker = -1;
+	struct server server;
+	unsigned port;
+
+	server_start_config(&server, "%s",
+			    "listeners: ({ name = \"a\"; listen = \"udp://127.0.0.1:0\"; });");
+	port = server_port(&server, "a", NULL);
+	asker = client(&server, "a", NULL);
+	server_write_config(&server,
+			    "listeners: ({ name = \"a\"; listen = [ \"udp://127.0.0.1:%u\", "
+			    "\"udp://127.0.0.3:%u\" ]; });",
+			    port, port);
+	server_signal(&server, SIGHUP);
+	free(server_wait_log(&server, "configuration reloaded"));
+	server_write_config(
+		&server, "listeners: ({ name = \"a\"; listen = \"udp://127.0.0.1:%u\"; });", port);
+	server_signal(&server, SIGHUP);
+	free(server_wait_log(&server, "configuration reloaded"));
+	forged = datagram_socket(inet_address("127.0.0.2", port), inet_address("127.0.0.1", port));
+	send_datagram(forged, "x", 1);
+	assert_answers(asker);
+	expect_silence(forged);
+	server_stop(&server);
+}
+END_TEST
+
 /* Sends a datagram that says to come from another; needs CAP_NET_RAW. */
 static bool forge(struct sockaddr_in from, struct sockaddr_in to, const char *text)
 {
@@ -392,6 +421,7 @@ int main(void)
 	harness_add(suite, no_amplifier);
 	harness_add(suite, no_answer_to_reflectors);
 	harness_add(suite, no_answer_to_its_own_ports);
+	harness_add(suite, no_answer_to_its_own_port_after_a_reload);
 	harness_add(suite, two_daemons_fall_silent);
 	harness_add(suite, answers_from_the_address_asked);
 	harness_add(suite, askers_that_are_gone);
