@@ -255,6 +255,32 @@ START_TEST(a_file_that_nobody_may_give_away)
 }
 END_TEST
 
+/* A reload gives the file that is there another mode. */
+START_TEST(a_file_with_another_mode)
+{
+	static const mode_t modes[] = {0600, 0660, 0640};
+	char path[SERVER_PATH_MAX + 8];
+	struct server server;
+	struct stat status;
+
+	server_start_config(&server, "%s", "listeners: ({ name = \"a\"; listen = \"unix:a\"; });");
+	(void)sprintf(path, "%s/a", server.directory);
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		server_write_config(&server,
+				    "listeners: ({ name = \"a\"; listen = \"unix:a\"; "
+				    "mode = \"%04o\"; });",
+				    modes[i]);
+		server_signal(&server, SIGHUP);
+		server_wait_notify(&server, "RELOADING=1");
+		server_wait_notify(&server, "READY=1");
+		ck_assert_int_eq(stat(path, &status), 0);
+		ck_assert_int_eq(status.st_mode & 07777, modes[i]);
+	}
+	server_assert_serves(&server, "a", FRAMING_LENGTH);
+	server_stop(&server);
+}
+END_TEST
+
 START_TEST(a_file_that_is_no_socket)
 {
 	static const char config[] = "listeners: ({ name = "
@@ -562,6 +588,7 @@ int main(void)
 	harness_add(suite, socket_file_in_use);
 	harness_add(suite, socket_file_of_another_process);
 	harness_add(suite, a_file_that_nobody_may_give_away);
+	harness_add(suite, a_file_with_another_mode);
 	harness_add(suite, a_file_that_is_no_socket);
 	harness_add(suite, abstract_sockets);
 	harness_add(suite, every_address_of_a_name);
