@@ -19,7 +19,7 @@
 enum status {
 	STATUS_GO_ON = -1, /* of a step: no reason to exit */
 	STATUS_DONE = 0,
-	STATUS_REFUSED = 1,	   /* the server said no, or nothing came back */
+	STATUS_REFUSED = 1,	   /* the server said no */
 	STATUS_USAGE = 64,	   /* the command line, or input that cannot be sent so */
 	STATUS_NO_HOST = 68,	   /* the host's name is not known */
 	STATUS_NO_CONNECTION = 69, /* no connection could be made, or it was lost */

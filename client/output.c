@@ -50,12 +50,27 @@ static int append_base64(struct buffer *buffer, const uint8_t *data, size_t len)
 }
 
 /* {"text":"…"}, and the bytes themselves when they are not UTF-8 throughout. */
+/*
+ * Prints a line of JSON in ASCII. DEL alone is no control character to JSON, but is to a terminal.
+ * output_flush() sees a failure.
+ */
+static void write_ascii(const char *text)
+{
+	for (; *text; text++)
+		if (*text == 0x7F)
+			(void)fputs("\\u007f", stdout);
+		else
+			(void)fputc(*text, stdout);
+	(void)fputc('\n', stdout);
+}
+
 static int write_json(struct output *output, struct bytes body)
 {
 	const bool valid = text_valid_prefix(body.data, body.len) == body.len;
 	struct buffer *buffer = &output->text;
 	json_t *object;
 	size_t len;
+	char *text;
 	int r;
 
 	r = append_utf8(buffer, body.data, body.len);
@@ -75,10 +90,13 @@ static int write_json(struct output *output, struct bytes body)
 		return -ENOMEM;
 	}
 	/* ASCII only: what others wrote may hold characters that a terminal obeys. */
-	r = json_dumpf(object, stdout, JSON_COMPACT | JSON_ENSURE_ASCII) < 0 ? -EIO : 0;
+	text = json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII);
 	json_decref(object);
-	(void)fputc('\n', stdout); /* output_flush() sees a failure */
-	return r;
+	if (!text)
+		return -ENOMEM;
+	write_ascii(text);
+	free(text);
+	return 0;
 }
 
 /* A newline is what ends a line for us too, and stays; the rest goes through text_append_safe(). */

@@ -408,13 +408,13 @@ static int ping_target(struct ping *ping)
 	if (summary(ping) != STATUS_GO_ON)
 		return STATUS_SYSTEM;
 	if (status == STATUS_DONE && ping->sent > 0 && ping->received == 0)
-		return STATUS_REFUSED;
+		return STATUS_TIMED_OUT;
 	return status;
 }
 
 static const char help[] =
 	"Sends a message, waits for its answer, and prints how long that took, again and again\n"
-	"until interrupted. Works with any transform. Exits with 1 when nothing came back.\n"
+	"until interrupted. Works with any transform. Exits with 75 when nothing came back.\n"
 	"\n"
 	"  -n, --count COUNT       stop after so many messages\n"
 	"  -i, --interval SECONDS  wait so long between messages (1); 0: send the next as soon as\n"

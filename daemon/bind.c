@@ -193,6 +193,15 @@ static const struct reason {
 	{EAFNOSUPPORT, EX_UNAVAILABLE, "this host does not have that address family", NULL},
 };
 
+/* Whether holder_find() has found this very process. */
+static bool is_self(const char *holder)
+{
+	char self[HOLDER_MAX];
+	int len = snprintf(self, sizeof(self), "pid %i (", getpid());
+
+	return strncmp(holder, self, (size_t)len) == 0;
+}
+
 int bind_explain(const struct endpoint *endpoint, int error, char text[static BIND_EXPLANATION_MAX])
 {
 	char address[ADDRESS_TEXT_MAX], holder[HOLDER_MAX];
@@ -208,9 +217,9 @@ int bind_explain(const struct endpoint *endpoint, int error, char text[static BI
 	(void)endpoint_format(endpoint, address);
 	if (error == -EADDRINUSE && holder_find(endpoint, holder) == 0)
 		(void)snprintf(text, BIND_EXPLANATION_MAX,
-			       "cannot bind %s: %s holds it already; stop that process, or listen "
-			       "on another address",
-			       address, holder);
+			       "cannot bind %s: %s holds it already; %s", address, holder,
+			       is_self(holder) ? "a reload cannot move an address, a restart can"
+					       : "stop that process, or listen on another address");
 	else
 		(void)snprintf(text, BIND_EXPLANATION_MAX, "cannot bind %s: %s%s%s", address,
 			       strerror(-error), advice ? "; " : "", advice ? advice : "");

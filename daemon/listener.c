@@ -104,11 +104,6 @@ void listening_free(struct listening *listening)
  * Opening
  */
 
-static bool is_stream(enum transport transport)
-{
-	return transport != TRANSPORT_UDP;
-}
-
 /* Adds an open socket; takes fd over unless it fails. made is NULL for an inherited one. Returns 0
    or -ENOMEM. */
 static int add(struct listener *listener, int fd, const struct endpoint *endpoint,
@@ -145,9 +140,9 @@ static int take_inherited(struct listener *listener, struct inherited_socket *so
 	return r;
 }
 
-/* Takes the sockets that bear the listener's name; tells which kinds of socket they were. */
+/* Takes the sockets that bear the listener's name; tells which transports they were of. */
 static int take_named(struct listener *listener, struct inherited *inherited, struct list *sockets,
-		      bool *ret_streams, bool *ret_datagrams)
+		      bool taken[static TRANSPORT_UNIX + 1])
 {
 	for (size_t i = 0; i < inherited->n; i++) {
 		struct inherited_socket *socket = &inherited->sockets[i];
@@ -155,10 +150,7 @@ static int take_named(struct listener *listener, struct inherited *inherited, st
 
 		if (socket->fd < 0 || strcmp(socket->name, listener->name) != 0)
 			continue;
-		if (is_stream(socket->endpoint.transport))
-			*ret_streams = true;
-		else
-			*ret_datagrams = true;
+		taken[socket->endpoint.transport] = true;
 		r = take_inherited(listener, socket, sockets);
 		if (r < 0)
 			return r;
@@ -313,7 +305,9 @@ static int open_endpoint(struct listener *listener, const struct listener_config
 
 	if (rival) {
 		log_write(LOG_CANNOT_LISTEN, &me,
-			  "cannot bind %s: listener \"%s\" has that address",
+			  "cannot bind %s: listener \"%s\" has that address; at a reload it keeps "
+			  "it, "
+			  "a restart can move it",
 			  endpoint_format(endpoint, text), rival);
 		return EX_UNAVAILABLE;
 	}
@@ -401,8 +395,10 @@ static char *make_directory(void)
 {
 	char *directory = runtime_directory();
 
-	if (directory)
-		(void)mkdir(directory, 0755); /* there already, or binding will say what is wrong */
+	/* It is there already, or binding will say what is wrong. Clients of others must get in,
+	   whatever the umask is. */
+	if (directory && mkdir(directory, 0755) == 0)
+		(void)chmod(directory, 0755);
 	return directory;
 }
 
@@ -415,14 +411,14 @@ static bool is_relative_unix(const struct address *address)
 int listener_open(struct listener *listener, const struct listener_config *config,
 		  struct inherited *inherited, const struct list *others, struct list *ret_sockets)
 {
-	bool streams = false, datagrams = false;
+	bool taken[TRANSPORT_UNIX + 1] = {false};
 	struct listening *listening;
 	int status = 0, r;
 
 	LIST_FOR_EACH(listening, &listener->sockets, struct listening, link)
 		listening->wanted = false;
 
-	r = take_named(listener, inherited, ret_sockets, &streams, &datagrams);
+	r = take_named(listener, inherited, ret_sockets, taken);
 	if (r < 0) {
 		log_write(LOG_CANNOT_LISTEN, &(struct log_about){.listener = listener->name},
 			  "cannot use an inherited socket: %s", strerror(-r));
@@ -433,8 +429,8 @@ int listener_open(struct listener *listener, const struct listener_config *confi
 		CLEANUP(freep) char *directory = NULL;
 
 		/* Sockets that the manager opened in the listener's name stand for all its
-		   addresses of their kind, wherever they are bound. */
-		if (is_stream(address->transport) ? streams : datagrams)
+		   addresses of their transport, wherever they are bound. */
+		if (taken[address->transport])
 			continue;
 		if (is_relative_unix(address)) {
 			directory = make_directory();

@@ -307,6 +307,9 @@ START_TEST(test_json)
 	run_done(&run);
 
 	/* Bytes are there only where text cannot tell everything. */
+	/* DEL is no control character to JSON, but is one to a terminal. */
+	run_expect_out(NULL, WORDS("-c", at("echo", "tcp"), "--json", "ask", "\x7f"),
+		       "{\"text\":\"\\u007f\"}\n");
 	run_expect_out(NULL, WORDS("-c", at("raw", "tcp"), "--json", "ask", "-f", "raw", "a", "b"),
 		       "{\"text\":\"A\"}\n{\"text\":\"B\"}\n");
 	server_stop(&server);

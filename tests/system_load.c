@@ -178,7 +178,7 @@ START_TEST(test_ping_nothing_back)
 	struct run run;
 
 	run_expect(&run, NULL,
-		   WORDS("-c", address, "--timeout", "50ms", "ping", "-n", "2", "-i", "1ms"), 1);
+		   WORDS("-c", address, "--timeout", "50ms", "ping", "-n", "2", "-i", "1ms"), 75);
 	ck_assert_ptr_nonnull(strstr(run.out, "2 sent, 0 received, 100% lost"));
 	ck_assert_ptr_nonnull(strstr(run.out, "no answer to seq=2"));
 	run_done(&run);

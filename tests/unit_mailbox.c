@@ -37,7 +37,7 @@ START_TEST(test_one_thread)
 	ck_assert_ptr_null(mailbox_collect(&mailbox));
 	for (int n = 1; n <= (int)ARRAY_SIZE(letters); n++) {
 		for (int i = 0; i < n; i++) {
-			letters[i].kind = 100 * n + i;
+			letters[i].kind = (uint16_t)(100 * n + i);
 			mailbox_post(&mailbox, &letters[i]);
 			ck_assert(readable(&mailbox, 0));
 		}
@@ -80,7 +80,7 @@ static void *write_notes(void *argument)
 	for (size_t i = 0; i < writer->n; i++) {
 		writer->notes[i].writer = writer->id;
 		writer->notes[i].number = i;
-		writer->notes[i].letter.kind = (int)i;
+		writer->notes[i].letter.kind = (uint16_t)i;
 		mailbox_post(writer->mailbox, &writer->notes[i].letter);
 		/* The reader comes to its end now and then, and sleeps. */
 		if (random_below(&random, 64) == 0)
