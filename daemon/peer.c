@@ -444,32 +444,55 @@ static uint8_t wanted_events(const struct peer *peer)
 			 (peer->stream.pending > 0 ? LOOP_OUT : 0));
 }
 
+/* Takes no message any more, and says reason behind all that is owed. */
+static void end(struct peer *peer, const char *reason)
+{
+	refuse_more(peer, reason);
+	peer->owes_reading = false;
+	buffer_done(&peer->input);
+	if (peer->state != PEER_DOOMED)
+		send_answers(peer, peer->stream.pending == 0);
+}
+
+/* What follows for a peer that is served. */
+static void decide_serving(struct peer *peer)
+{
+	if (peer->stream.pending >= peer->session.settings->max_pending)
+		peer->owes_reading = true;
+	note_unfinished(peer);
+	if (peer->input_ended && peer->stream.pending == 0)
+		peer_doom(peer, "closed by the client");
+	else if (peer->finishing && !peer->owes_reading &&
+		 (peer->bytes_in >= peer->last_byte || peer->input_ended))
+		end(peer, peer->reason);
+}
+
+/* What follows for a peer that ends, once it has been sent all it is owed. */
+static int decide_ending(struct peer *peer)
+{
+	int r = 0;
+
+	peer->owes_reading = false;
+	if (peer->input_ended)
+		peer_doom(peer, "closed");
+	else if (peer->state == PEER_FLUSHING)
+		r = stream_end(&peer->stream);
+	if (r == 0 && peer->state == PEER_FLUSHING)
+		set_state(peer, PEER_LINGERING);
+	return r;
+}
+
 /* Ends every turn: what follows from what has happened. */
 static void decide(struct peer *peer)
 {
 	uint8_t events;
 	int r = 0;
 
-	if (peer->state == PEER_SERVING) {
-		if (peer->stream.pending >= peer->session.settings->max_pending)
-			peer->owes_reading = true;
-		note_unfinished(peer);
-		if (peer->input_ended && peer->stream.pending == 0)
-			peer_doom(peer, "closed by the client");
-		else if (peer->finishing && !peer->owes_reading &&
-			 (peer->bytes_in >= peer->last_byte || peer->input_ended)) {
-			peer_end(peer, peer->reason);
-			return;
-		}
-	} else if (peer->state != PEER_DOOMED && peer->stream.pending == 0) {
-		peer->owes_reading = false;
-		if (peer->input_ended)
-			peer_doom(peer, "closed");
-		else if (peer->state == PEER_FLUSHING)
-			r = stream_end(&peer->stream);
-		if (r == 0 && peer->state == PEER_FLUSHING)
-			set_state(peer, PEER_LINGERING);
-	}
+	if (peer->state == PEER_SERVING)
+		decide_serving(peer);
+	if ((peer->state == PEER_FLUSHING || peer->state == PEER_LINGERING) &&
+	    peer->stream.pending == 0)
+		r = decide_ending(peer);
 	if (peer->state == PEER_DOOMED)
 		return;
 
@@ -561,11 +584,7 @@ void peer_end(struct peer *peer, const char *reason)
 {
 	if (peer->state != PEER_SERVING)
 		return;
-	refuse_more(peer, reason);
-	peer->owes_reading = false;
-	buffer_done(&peer->input);
-	if (peer->state != PEER_DOOMED)
-		send_answers(peer, peer->stream.pending == 0);
+	end(peer, reason);
 	decide(peer);
 }
 

@@ -32,8 +32,8 @@ static void require(bool condition)
 
 /* The client and the connection that serves it. */
 struct stage {
-	struct peers peers;
 	struct counters counters;
+	struct peers peers;
 	struct settings settings;
 	struct watch awake; /* of a descriptor that is always readable, so that no turn sleeps */
 	int awake_fd;
@@ -58,10 +58,10 @@ static void choose_settings(struct settings *settings, const uint8_t choices[sta
 	*settings = (struct settings){
 		.framing = choices[0] & 1 ? FRAMING_LENGTH : FRAMING_LINE,
 		.payload = choices[0] & 2 ? PAYLOAD_JSON : PAYLOAD_TEXT,
-		.max_message = 1 + (uint64_t)choices[2] * (choices[0] & 4 ? 200 : 1),
-		.max_pending = 1 + (uint64_t)choices[3] * (choices[0] & 8 ? 200 : 1),
+		.max_message = 1 + (uint64_t)choices[2] * (choices[0] & 4 ? 200u : 1u),
+		.max_pending = 1 + (uint64_t)choices[3] * (choices[0] & 8 ? 200u : 1u),
 		.greeting = choices[0] & 16 ? greeting : silence,
-		.timeouts = {.drain = 3600 * 1000},
+		.timeouts = {.drain = UINT64_C(3600) * 1000},
 	};
 	require(pipeline_parse(&settings->pipeline, pipelines[choices[1] % ARRAY_SIZE(pipelines)],
 			       NULL) == 0);

@@ -64,7 +64,7 @@ static void reference_map(enum transform transform, const uint8_t *run, size_t l
 /* Writes the clusters of a run so that they end at end; returns where they begin. */
 static uint8_t *reference_reverse(const uint8_t *run, size_t len, uint8_t *end)
 {
-	CLEANUP(freep) char *breaks = malloc(len);
+	CLEANUP(freep) char *breaks = calloc(len, 1);
 
 	reference_require(breaks);
 	u8_grapheme_breaks(run, len, breaks);
