@@ -487,6 +487,7 @@ START_TEST(too_few_descriptors_to_start)
 {
 	struct server server;
 
+	server_init(&server);
 	server_run(&server,
 		   &(struct server_setup){.config = "listeners: ({ name = \"a\"; listen = "
 						    "\"tcp://127.0.0.1:0\"; });",
