@@ -78,7 +78,6 @@ remember = $(eval $(1) := $(2))$($(1))
 PKG_CFLAGS = $(call remember,PKG_CFLAGS,$(shell $(PKG_CONFIG) --cflags libsystemd libconfig jansson))
 LIBS_CLIENT = $(call remember,LIBS_CLIENT,$(shell $(PKG_CONFIG) --libs jansson))
 LIBS_DAEMON = $(call remember,LIBS_DAEMON,$(shell $(PKG_CONFIG) --libs libsystemd libconfig))
-LIBS_CLIENT = $(call remember,LIBS_CLIENT,$(shell $(PKG_CONFIG) --libs jansson))
 LIBS_TESTS = $(call remember,LIBS_TESTS,$(shell $(PKG_CONFIG) --libs check))
 LIBS_LIB := -lunistring
 
@@ -146,9 +145,6 @@ $(OUT)/obj/%.o: %.c $(OUT)/flags
 		-MMD -MP -c -o $@ $<
 
 # It takes this file in, of which the compiler knows nothing.
-$(OUT)/obj/daemon/config_builtin.o: conf/retortd.conf
-
-# It takes the sample configuration in.
 $(OUT)/obj/daemon/config_builtin.o: conf/retortd.conf
 
 # An archive is made anew when a source comes or goes, which changes no object.

@@ -171,12 +171,11 @@ static bool has_default_file(void)
 }
 
 /* Loads the configuration that the command line means: at start, and at every reload. */
-static int load(const void *from, struct config **ret_config, struct config_problems *problems)
+static int load(struct config **ret_config, struct config_problems *problems)
 {
 	const char *file = arg_config;
 	int r;
 
-	(void)from;
 	if (arg_n_listens > 0)
 		return config_load_listen(arg_listens, arg_n_listens, ret_config, problems);
 	if (!file && !has_default_file())
@@ -205,7 +204,6 @@ static void complain(const struct config_problems *problems, int error)
 
 int main(int argc, char **argv)
 {
-	static const struct config_source source = {.load = load};
 	struct config_problems problems = {0};
 	struct config *config = NULL;
 	int status, r;
@@ -214,7 +212,7 @@ int main(int argc, char **argv)
 	if (status != GO_ON)
 		return status;
 
-	r = load(NULL, &config, &problems);
+	r = load(&config, &problems);
 	if (r < 0)
 		complain(&problems, r);
 	config_problems_done(&problems);
@@ -230,7 +228,7 @@ int main(int argc, char **argv)
 	}
 
 	log_open(arg_verbose);
-	status = server_run(config, &source);
+	status = server_run(config, load);
 	log_close();
 	return status;
 }

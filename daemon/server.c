@@ -19,7 +19,7 @@
 enum { STATUS_SECONDS = 10 }; /* between two status lines for the service manager */
 
 struct server {
-	const struct config_source *source;
+	config_loader *load;	       /* for a reload */
 	struct generation *generation; /* what is served; a reference */
 	struct generation *outgoing;   /* what workers may still refer to; a reference */
 	sd_event *event;
@@ -128,7 +128,7 @@ static void reload(struct server *server)
 		return;
 	}
 	(void)sd_notify(false, "RELOADING=1");
-	r = server->source->load(server->source->from, &config, &problems);
+	r = server->load(&config, &problems);
 	log_lines(LOG_CONFIG_PROBLEM, (const char *)problems.text.data, problems.text.len);
 	config_problems_done(&problems);
 	if (r == 0)
@@ -362,9 +362,9 @@ static void server_done(struct server *server)
 	(void)sd_event_unref(server->event);
 }
 
-int server_run(struct config *config, const struct config_source *source)
+int server_run(struct config *config, config_loader *load)
 {
-	struct server server = {.source = source, .mailbox.fd = -1};
+	struct server server = {.load = load, .mailbox.fd = -1};
 	int status, r;
 
 	list_init(&server.listeners.all);

@@ -9,16 +9,13 @@
 #include "config.h"
 
 /*
- * Makes a configuration, at start and at every reload; problems tell what is wrong. Returns as
+ * Makes the configuration anew for a reload; problems tell what is wrong. Returns as
  * config_load() does.
  */
-struct config_source {
-	int (*load)(const void *from, struct config **ret_config, struct config_problems *problems);
-	const void *from;
-};
+typedef int config_loader(struct config **ret_config, struct config_problems *problems);
 
 /*
  * Serves config, which it takes over, until it is asked to stop. Returns an exit status of
  * sysexits.h, 0 when stopped in order; what went wrong has been logged.
  */
-int server_run(struct config *config, const struct config_source *source);
+int server_run(struct config *config, config_loader *load);
