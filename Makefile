@@ -13,9 +13,9 @@ VERSION := 0.1.0
 # Everything that building, testing, checking, fuzzing, measuring and demonstrating needs.
 DEB_PACKAGES := \
 	gcc clang make libc6-dev pkg-config \
-	libsystemd-dev libconfig-dev libunistring-dev \
+	libsystemd-dev libconfig-dev libunistring-dev libsqlite3-dev libicu-dev libreadline-dev \
 	check libsubunit-dev libjansson-dev libclang-rt-14-dev netcat-openbsd python3 \
-	iproute2 util-linux procps systemd strace \
+	iproute2 util-linux procps systemd strace tmux \
 	clang-format clang-tidy cppcheck mandoc shellcheck valgrind zsh fish bash
 
 ifeq ($(origin CC),default)
@@ -75,11 +75,12 @@ includes_tests := -Idaemon -Iclient -Itests
 
 # Asked for once, and not before something is compiled or linked.
 remember = $(eval $(1) := $(2))$($(1))
-PKG_CFLAGS = $(call remember,PKG_CFLAGS,$(shell $(PKG_CONFIG) --cflags libsystemd libconfig jansson))
-LIBS_CLIENT = $(call remember,LIBS_CLIENT,$(shell $(PKG_CONFIG) --libs jansson))
-LIBS_DAEMON = $(call remember,LIBS_DAEMON,$(shell $(PKG_CONFIG) --libs libsystemd libconfig))
+PACKAGES := libsystemd libconfig jansson sqlite3 icu-i18n icu-uc readline check
+PKG_CFLAGS = $(call remember,PKG_CFLAGS,$(shell $(PKG_CONFIG) --cflags $(PACKAGES)))
+LIBS_CLIENT = $(call remember,LIBS_CLIENT,$(shell $(PKG_CONFIG) --libs readline))
+LIBS_DAEMON = $(call remember,LIBS_DAEMON,$(shell $(PKG_CONFIG) --libs libsystemd libconfig sqlite3 icu-i18n icu-uc))
 LIBS_TESTS = $(call remember,LIBS_TESTS,$(shell $(PKG_CONFIG) --libs check))
-LIBS_LIB := -lunistring
+LIBS_LIB = $(call remember,LIBS_LIB,$(shell $(PKG_CONFIG) --libs jansson) -lunistring)
 
 # V=1 shows whole commands, otherwise what they make.
 say = $(if $(V),,@echo '  $@';)
@@ -133,7 +134,7 @@ endef
 # Everything is built anew when the flags change.
 FLAGS = $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)
 $(OUT)/flags: always
-	@$(PKG_CONFIG) --exists libsystemd libconfig jansson || \
+	@$(PKG_CONFIG) --exists $(PACKAGES) || \
 		{ echo "Some libraries are missing: 'make deps' installs them." >&2; exit 1; }
 	$(call write_if_new,$(FLAGS))
 .PHONY: always

@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "address.h"
+#include "dialect.h"
 #include "frame.h"
 #include "transform.h"
 
@@ -39,9 +40,14 @@ struct timeouts {
 
 enum payload { PAYLOAD_TEXT, PAYLOAD_JSON };
 
+/* What stands behind a listener. */
+enum service_kind { SERVICE_TRANSFORM, SERVICE_CHAT };
+
 /* What a listener does for its clients. */
 struct settings {
 	enum framing framing;
+	enum service_kind service;
+	enum dialect_id dialect; /* of the chat service */
 	enum payload payload;
 	struct pipeline pipeline;
 	uint64_t max_message;		  /* bytes */
@@ -65,6 +71,32 @@ struct listener_config {
 	unsigned line;
 };
 
+/* A room that the configuration names. */
+struct room_config {
+	char *name;		  /* as name_make() gives it; owned */
+	char *topic;		  /* NULL: not said, so that people may set it; owned */
+	struct pipeline pipeline; /* what is said goes through it */
+	bool durable;
+	char **members;	  /* user names and "@GROUP"s; owned */
+	size_t n_members; /* 0: open to all */
+};
+
+struct chat_config {
+	bool guests, create_rooms;
+	char **admins; /* user names and "@GROUP"s; owned */
+	size_t n_admins;
+	uint64_t max_messages; /* of each room's log; 0: no limit */
+	uint64_t max_age;      /* milliseconds; 0: no limit */
+	uint64_t rate, burst;  /* messages; 0: no limit */
+	uint64_t max_rooms;    /* in all */
+	uint64_t max_rooms_per_client;
+	uint64_t max_requests; /* of one client that wait for their replies */
+	uint64_t max_topic;    /* bytes */
+	uint64_t max_memory;   /* bytes of text that the log of a room that is not durable holds */
+	struct room_config *rooms;
+	size_t n_rooms;
+};
+
 /* Zero-initialised it is empty and can be freed. */
 struct config {
 	unsigned workers;	  /* 0: one for each CPU this process may use */
@@ -72,6 +104,7 @@ struct config {
 	struct settings defaults; /* what a listener has that says nothing else */
 	struct listener_config *listeners;
 	size_t n_listeners;
+	struct chat_config chat;
 };
 
 /* Everything that is wrong with a configuration, one "FILE:LINE: what …" a line. */
@@ -123,6 +156,7 @@ struct config_listen {
 	const char *framing;	/* NULL: the default */
 	const char *transforms; /* comma-separated; NULL: none */
 	const char *service;	/* NULL: the default, "transform" */
+	const char *dialect;	/* NULL: the default, "object" */
 };
 
 /*
