@@ -10,6 +10,7 @@
 #include <sysexits.h>
 
 #include "log.h"
+#include "paths.h"
 #include "util.h"
 
 struct generation *generation_new(struct config *config)
@@ -390,18 +391,6 @@ static int open_address(struct listener *listener, const struct listener_config 
 	return status;
 }
 
-/* The directory of relative Unix sockets, made when it is ours to make. */
-static char *make_directory(void)
-{
-	char *directory = runtime_directory();
-
-	/* It is there already, or binding will say what is wrong. Clients of others must get in,
-	   whatever the umask is. */
-	if (directory && mkdir(directory, 0755) == 0)
-		(void)chmod(directory, 0755);
-	return directory;
-}
-
 static bool is_relative_unix(const struct address *address)
 {
 	return address->transport == TRANSPORT_UNIX && address->path[0] != '/' &&
@@ -433,7 +422,8 @@ int listener_open(struct listener *listener, const struct listener_config *confi
 		if (taken[address->transport])
 			continue;
 		if (is_relative_unix(address)) {
-			directory = make_directory();
+			/* Where it could not be made, binding will say what is wrong. */
+			directory = paths_make_runtime_directory();
 			if (!directory) {
 				log_write(LOG_CANNOT_LISTEN,
 					  &(struct log_about){.listener = listener->name},

@@ -9,6 +9,7 @@
 
 #include "config.h"
 #include "log.h"
+#include "paths.h"
 #include "server.h"
 #include "util.h"
 
@@ -21,9 +22,12 @@ enum option_code {
 	OPTION_FRAMING,
 	OPTION_TRANSFORM,
 	OPTION_SERVICE,
+	OPTION_DIALECT,
+	OPTION_STATE_DIR,
+	OPTION_CONTROL,
 };
 
-static const char *arg_config;
+static const char *arg_config, *arg_state_dir, *arg_control;
 static struct config_listen arg_listens[LISTENS_MAX];
 static size_t arg_n_listens;
 static bool arg_test, arg_print_config, arg_verbose;
@@ -36,6 +40,9 @@ static const struct option options[] = {
 	{"framing", required_argument, NULL, OPTION_FRAMING},
 	{"transform", required_argument, NULL, OPTION_TRANSFORM},
 	{"service", required_argument, NULL, OPTION_SERVICE},
+	{"dialect", required_argument, NULL, OPTION_DIALECT},
+	{"state-dir", required_argument, NULL, OPTION_STATE_DIR},
+	{"control", required_argument, NULL, OPTION_CONTROL},
 	{"verbose", no_argument, NULL, 'v'},
 	{"version", no_argument, NULL, 'V'},
 	{"help", no_argument, NULL, 'h'},
@@ -47,7 +54,8 @@ static void print_help(void)
 	(void)puts(
 		"Usage: retortd [OPTION…]\n"
 		"\n"
-		"Answers everyone at once: what a client sends comes back transformed.\n"
+		"Answers everyone at once: what a client sends comes back transformed, or goes to\n"
+		"all who are in the same room.\n"
 		"\n"
 		"  -c, --config FILE    serve what FILE says (default: " CONFIG_DEFAULT_FILE ",\n"
 		"                       and where there is none, a built-in configuration)\n"
@@ -55,10 +63,17 @@ static void print_help(void)
 		"      --print-config   print the effective configuration, defaults included, "
 		"exit\n"
 		"  -l, --listen ADDRESS serve ADDRESS, without any file; may be given repeatedly,\n"
-		"                       and the next three belong to the -l before them:\n"
+		"                       and the next four belong to the -l before them:\n"
 		"      --framing NAME   where a message ends: raw, line, length (the default)\n"
 		"      --transform T,…  what happens to it: echo, upper, lower, reverse\n"
-		"      --service NAME   who answers: transform (the default)\n"
+		"      --service NAME   who answers: transform (the default), chat\n"
+		"      --dialect NAME   how chat is spoken: object (the default), text\n"
+		"      --state-dir DIR  keep the log of rooms in DIR, unless $STATE_DIRECTORY "
+		"says\n"
+		"                       where (default: $XDG_STATE_HOME/retort)\n"
+		"      --control PATH   the socket for administrators (default: control.sock in "
+		"the\n"
+		"                       runtime directory)\n"
 		"  -v, --verbose        log every connection\n"
 		"  -V, --version        print the version, exit\n"
 		"  -h, --help           print this, exit\n"
@@ -94,13 +109,27 @@ static int parse_listen_option(int code, const char *value)
 	const char **slot;
 
 	if (!listen)
-		return usage("--framing, --transform and --service belong behind a --listen", NULL);
+		return usage("--framing, --transform, --service and --dialect belong behind a "
+			     "--listen",
+			     NULL);
 	slot = code == OPTION_FRAMING	  ? &listen->framing
 	       : code == OPTION_TRANSFORM ? &listen->transforms
-					  : &listen->service;
+	       : code == OPTION_SERVICE	  ? &listen->service
+					  : &listen->dialect;
 	if (*slot)
 		return usage("given twice for one --listen", value);
 	*slot = value;
+	return 0;
+}
+
+/* Takes an option that is the name of a file. Returns 0 or an exit status. */
+static int parse_path(const char *option, const char *value, const char **ret_path)
+{
+	if (!*value)
+		return usage("an empty path", option);
+	if (*ret_path)
+		return usage("given twice", option);
+	*ret_path = value;
 	return 0;
 }
 
@@ -130,7 +159,14 @@ static int parse_option(int code)
 	case OPTION_FRAMING:
 	case OPTION_TRANSFORM:
 	case OPTION_SERVICE:
+	case OPTION_DIALECT:
 		r = parse_listen_option(code, optarg);
+		return r == 0 ? GO_ON : r;
+	case OPTION_STATE_DIR:
+		r = parse_path("--state-dir", optarg, &arg_state_dir);
+		return r == 0 ? GO_ON : r;
+	case OPTION_CONTROL:
+		r = parse_path("--control", optarg, &arg_control);
 		return r == 0 ? GO_ON : r;
 	case 'v':
 		arg_verbose = true;
@@ -202,6 +238,29 @@ static void complain(const struct config_problems *problems, int error)
 		(void)fwrite(text, 1, problems->text.len, stderr);
 }
 
+/* Serves config, which it takes over, with the places that the command line means. */
+static int serve(struct config *config)
+{
+	CLEANUP(freep) char *state = NULL, *control = NULL;
+	bool out_of_memory;
+	int status;
+
+	log_open(arg_verbose);
+	state = paths_state_directory(arg_state_dir);
+	out_of_memory = !state && errno == ENOMEM;
+	control = paths_control(arg_control);
+	out_of_memory |= !control && errno == ENOMEM;
+	if (out_of_memory) {
+		log_write(LOG_FAULT, NULL, "cannot start: %s", strerror(ENOMEM));
+		config_free(config);
+		status = EX_OSERR;
+	} else {
+		status = server_run(config, load, &(struct server_options){state, control});
+	}
+	log_close();
+	return status;
+}
+
 int main(int argc, char **argv)
 {
 	struct config_problems problems = {0};
@@ -226,9 +285,5 @@ int main(int argc, char **argv)
 		config_free(config);
 		return printed(r);
 	}
-
-	log_open(arg_verbose);
-	status = server_run(config, load);
-	log_close();
-	return status;
+	return serve(config);
 }

@@ -19,9 +19,10 @@
 enum { STATUS_SECONDS = 10 }; /* between two status lines for the service manager */
 
 struct server {
-	config_loader *load;	       /* for a reload */
-	struct generation *generation; /* what is served; a reference */
-	struct generation *outgoing;   /* what workers may still refer to; a reference */
+	config_loader *load;		      /* for a reload */
+	const struct server_options *options; /* borrowed */
+	struct generation *generation;	      /* what is served; a reference */
+	struct generation *outgoing;	      /* what workers may still refer to; a reference */
 	sd_event *event;
 	struct mailbox mailbox;
 	struct crew crew;
@@ -362,9 +363,9 @@ static void server_done(struct server *server)
 	(void)sd_event_unref(server->event);
 }
 
-int server_run(struct config *config, config_loader *load)
+int server_run(struct config *config, config_loader *load, const struct server_options *options)
 {
-	struct server server = {.load = load, .mailbox.fd = -1};
+	struct server server = {.load = load, .options = options, .mailbox.fd = -1};
 	int status, r;
 
 	list_init(&server.listeners.all);

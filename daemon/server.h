@@ -14,8 +14,14 @@
  */
 typedef int config_loader(struct config **ret_config, struct config_problems *problems);
 
+/* What of the command line is no configuration, so that no reload changes it. None owned. */
+struct server_options {
+	const char *state_directory; /* NULL: there is none */
+	const char *control;	     /* path of the control socket; NULL: there is none */
+};
+
 /*
  * Serves config, which it takes over, until it is asked to stop. Returns an exit status of
  * sysexits.h, 0 when stopped in order; what went wrong has been logged.
  */
-int server_run(struct config *config, config_loader *load);
+int server_run(struct config *config, config_loader *load, const struct server_options *options);
