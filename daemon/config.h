@@ -41,7 +41,11 @@ struct timeouts {
 enum payload { PAYLOAD_TEXT, PAYLOAD_JSON };
 
 /* What stands behind a listener. */
-enum service_kind { SERVICE_TRANSFORM, SERVICE_CHAT };
+enum service_kind {
+	SERVICE_TRANSFORM,
+	SERVICE_CHAT,
+	SERVICE_CONTROL, /* of the control socket, which is no listener of the configuration */
+};
 
 /* What a listener does for its clients. */
 struct settings {
@@ -54,6 +58,7 @@ struct settings {
 	uint64_t max_pending;		  /* bytes */
 	uint64_t max_clients;		  /* 0: no limit of its own */
 	uint64_t max_clients_per_address; /* 0: no limit */
+	uint64_t max_requests;		  /* chat.max_requests, for the threads that serve */
 	char *greeting;			  /* UTF-8; "" is none; owned */
 	struct timeouts timeouts;
 };
