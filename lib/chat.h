@@ -76,6 +76,9 @@ enum {
 	CHAT_ENVELOPE = 1024, /* bytes that any dialect puts around a message's text, at the most */
 };
 
+/* Seconds of a ban or mute that ends, 1 or more: a hundred years. */
+#define CHAT_DURATION_MAX UINT64_C(3155760000)
+
 /* Members that a request has beyond its strings. */
 enum {
 	CHAT_HAS_SINCE = 1 << 0,
@@ -88,7 +91,8 @@ enum {
 
 /*
  * One request, in one piece of memory of malloc(), strings and all: free() is enough. One that
- * cannot be obeyed has an error, and as much of op and id as could be made out.
+ * cannot be obeyed has an error, and of all else only op and id, as far as they could be made out;
+ * op is CHAT_OPS otherwise.
  */
 struct chat_request {
 	enum chat_op op;

@@ -14,8 +14,8 @@
  * Reads a request. One that is no JSON, no object, of an unknown op, or has a member of a wrong
  * type, out of range, or missing, is a request with an error: CHAT_BAD_JSON, CHAT_UNKNOWN_OP,
  * CHAT_BAD_REQUEST. Names are taken as they come: whether they are legal is not decided here.
- * Unknown members are ignored. Returns 0 with a new *ret_request, for the caller to free(), or
- * -ENOMEM.
+ * Members that the op does not have are ignored, whatever they hold; of one that is there twice the
+ * last counts. Returns 0 with a new *ret_request, for the caller to free(), or -ENOMEM.
  */
 int object_read_request(struct bytes message, struct chat_request **ret_request);
 
@@ -27,11 +27,16 @@ int object_write_event(struct buffer *buffer, const struct chat_event *event);
 /* Appends text as a JSON string, quotes and all; invalid UTF-8 becomes U+FFFD. 0 or -ENOMEM. */
 int object_append_string(struct buffer *buffer, const char *text, size_t len);
 
-/* What a client gets: a reply or an event, in one object that owns its memory. */
+/*
+ * What a client gets: a reply or an event, in one object that owns its memory. A reply does not say
+ * what it replies to: its op is CHAT_OPS, and what members it has is seen from what is set. When
+ * it has any that struct chat_reply has no place for, as those to administrators have, json holds
+ * all of its members beyond id and ok.
+ */
 struct object_answer {
 	bool is_event;
 	union {
-		struct chat_reply reply; /* op is not known: CHAT_OPS */
+		struct chat_reply reply;
 		struct chat_event event;
 	};
 	void *memory; /* what the strings and arrays lie in */
