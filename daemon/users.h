@@ -20,7 +20,7 @@ int users_add(struct users *users, const char *user);
 
 /*
  * Returns the user's name; of one that the system does not know, its number as text. Belongs to
- * users, until the next call. NULL when out of memory.
+ * users, until the next call. NULL when out of memory, and when the name service fails.
  */
 const char *users_name(struct users *users, uid_t uid);
 
@@ -32,11 +32,15 @@ bool users_match(struct users *users, const char *user, const struct identity *i
 
 /*
  * Whether nick is the name of a known user, or could be taken for it, in any letter case and
- * script. Returns the user's name, which belongs to users until the next call, or NULL.
+ * script. Returns the user's name, which belongs to users until the next call; NULL for nobody; ""
+ * when that cannot be found out, and nobody may have that name.
  */
 const char *users_resemble(struct users *users, const char *nick);
 
-/* Whether there is a known user of this name, compared by name_fold(). As users_resemble(). */
+/*
+ * Whether there is a known user of this name, compared by name_fold(). Returns the user's name,
+ * which belongs to users until the next call; NULL for nobody, or when that cannot be found out.
+ */
 const char *users_find(struct users *users, const char *name);
 
 /* Forgets what the system said, so that it is asked anew. */
