@@ -20,10 +20,20 @@ struct dialect_out {
 /* Puts one message behind those that are there. Returns 0 or -ENOMEM. */
 int dialect_put(struct dialect_out *out, const void *data, size_t len);
 
+/*
+ * The same for a message that is written to out->buffer itself: what is appended between the two is
+ * the message. dialect_end() takes what dialect_begin() gave, and r, the outcome of the writing; it
+ * returns 0, or the negative errno that r is, or -ENOMEM, with the buffer as it was at the
+ * beginning.
+ */
+int dialect_begin(struct dialect_out *out, size_t *ret_begin);
+int dialect_end(struct dialect_out *out, size_t begin, int r);
+
 /* What a dialect remembers of one connection. Zero-initialised at its beginning. */
 struct dialect_state {
 	char *room;	/* where plain text is said; owned; NULL: nowhere */
-	char *previous; /* where it was said before a join that is not answered yet; owned */
+	char *previous; /* while joins are not answered: where it is said if none works; owned */
+	unsigned joins; /* that are not answered yet */
 	bool quits;	/* the client has said that it goes */
 };
 
