@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "chat_events.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "chat_request.h"
+#include "util.h"
+
+/* What happens in a room that is not looked at is not worth a line. */
+static bool is_looked_at(const struct talk *talk, const struct room *room)
+{
+	return room && (!talk->typing || room == talk->rooms.current);
+}
+
+static void somebody_came(struct talk *talk, const struct retort_event *event)
+{
+	struct room *room = rooms_find(&talk->rooms, event->room);
+
+	if (event->mine || !room)
+		return;
+	room_meet(room, event->nick);
+	if (!talk->quiet && is_looked_at(talk, room))
+		screen_notice(talk->screen, "%s joined %s", event->nick, event->room);
+}
+
+static void somebody_left(struct talk *talk, const struct retort_event *event)
+{
+	struct room *room = rooms_find(&talk->rooms, event->room);
+	const bool why = event->text && *event->text;
+
+	if (!room)
+		return;
+	if (!event->mine) {
+		room_part(room, event->nick);
+		if ((!talk->quiet || why) && is_looked_at(talk, room))
+			screen_notice(talk->screen, "%s left %s%s%s", event->nick, event->room,
+				      why ? ": " : "", why ? event->text : "");
+	} else if (why) {
+		/* Otherwise it is our own wish, whose reply tells it. */
+		screen_warn(talk->screen, "you were removed from %s: %s", event->room, event->text);
+		talk_remove(talk, room);
+	}
+}
+
+static void topic_changed(struct talk *talk, const struct retort_event *event)
+{
+	const char *text = event->text ?: "";
+
+	if (is_looked_at(talk, rooms_find(&talk->rooms, event->room)))
+		screen_notice(talk->screen,
+			      *text ? "%s made the topic of %s: %s"
+				    : "%s took the topic of %s away%s",
+			      event->nick, event->room, text);
+}
+
+static void room_lost(struct talk *talk, const struct retort_event *event)
+{
+	struct room *room = rooms_find(&talk->rooms, event->room);
+
+	talk->refused = true;
+	screen_warn(talk->screen, "you are not in %s any more: %s", event->room,
+		    event->text ?: event->token ?: "it could not be joined again");
+	if (room)
+		talk_remove(talk, room);
+}
+
+static void wait_text(int retry, char *text, size_t size)
+{
+	if (retry < 0)
+		(void)snprintf(text, size, "giving up");
+	else if (retry == 0)
+		(void)snprintf(text, size, "trying again");
+	else
+		(void)snprintf(text, size, "trying again in %d s", (retry + 999) / 1000);
+}
+
+/* Each further try that fails is no news: the prompt says that there is no connection. */
+static void disconnected(struct talk *talk, const struct retort_event *event)
+{
+	const bool why = event->text && *event->text;
+	char when[64];
+
+	wait_text(event->retry, when, sizeof(when));
+	if (!talk->lost || event->retry < 0)
+		screen_warn(talk->screen, "connection lost, %s%s%s%s", when, why ? " (" : "",
+			    why ? event->text : "", why ? ")" : "");
+	talk_lost(talk);
+}
+
+static void tell_gap(struct talk *talk, const struct retort_event *event)
+{
+	screen_warn(talk->screen,
+		    "%s: messages %" PRIu64 " to %" PRIu64
+		    " are kept no longer and cannot be shown",
+		    event->room, event->first, event->last);
+}
+
+static void handle(struct talk *talk, const struct retort_event *event)
+{
+	switch (event->kind) {
+	case RETORT_MESSAGE:
+		talk_message(talk, event->room, event->message, event->mine);
+		break;
+	case RETORT_JOIN:
+		somebody_came(talk, event);
+		break;
+	case RETORT_LEAVE:
+		somebody_left(talk, event);
+		break;
+	case RETORT_TOPIC:
+		topic_changed(talk, event);
+		break;
+	case RETORT_GAP:
+		tell_gap(talk, event);
+		break;
+	case RETORT_CLOSING:
+		if (event->text && *event->text)
+			screen_warn(talk->screen, "the server closes: %s", event->text);
+		break;
+	case RETORT_REPLY:
+		request_answered(talk, event->reply);
+		break;
+	case RETORT_CONNECTED:
+		break; /* the conversation begins with it */
+	case RETORT_RESUMED:
+		talk_back(talk);
+		break;
+	case RETORT_DISCONNECTED:
+		disconnected(talk, event);
+		break;
+	case RETORT_WAITING:
+		screen_warn(talk->screen, "connected, but the nick is still taken");
+		break;
+	case RETORT_ROOM_LOST:
+		room_lost(talk, event);
+		break;
+	case RETORT_RESTARTED:
+		screen_warn(talk->screen, "%s began anew", event->room);
+		break;
+	}
+}
+
+int events_take(struct talk *talk)
+{
+	for (;;) {
+		struct retort_event event;
+		int r = retort_next(talk->retort, 0, &event);
+
+		if (r <= 0)
+			return r;
+		handle(talk, &event);
+	}
+}
