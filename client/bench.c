@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* retort bench: puts load on a transform listener, and reports what it bore. */
+/* retort bench: puts load on a listener, transform or chat, and reports what it bore. */
 
 #include "bench.h"
 
-#include <inttypes.h>
-#include <jansson.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "clock.h"
 #include "load.h"
+#include "load_report.h"
 #include "quantity.h"
 
 enum {
@@ -19,7 +16,6 @@ enum {
 	SIZE_MAX_STREAM = 256 * 1024 * 1024,
 	SIZE_MAX_DATAGRAM = 65507,
 	ROUND_MAX = 1024 * 1024 * 1024, /* bytes in flight of one client */
-	BAR = 40,			/* characters of the longest bar of the histogram */
 };
 
 struct bench {
@@ -29,178 +25,14 @@ struct bench {
 	struct load_result result;
 	const char *transforms; /* as given */
 	int framing;
-	uint64_t n_clients, in_flight, size;
+	uint64_t n_clients, n_rooms, in_flight, size;
 };
-
-static double seconds(uint64_t ns)
-{
-	return (double)ns / (double)NSEC_PER_SEC;
-}
-
-static double microseconds(uint64_t ns)
-{
-	return (double)ns / 1000;
-}
-
-/* ---- Report ---- */
-
-static const struct percentile {
-	double percent;
-	const char *name;
-	const char *key;
-} percentiles[] = {
-	{50, "p50", "p50"},
-	{90, "p90", "p90"},
-	{99, "p99", "p99"},
-	{99.9, "p99.9", "p999"},
-};
-
-/* The bounds of the histogram's rows: 1, 2, 5, 10, … microseconds, each as long as ten times. */
-static uint64_t next_bound(uint64_t bound)
-{
-	uint64_t power = 1000;
-
-	while (power * 10 <= bound)
-		power *= 10;
-	if (bound < 1000)
-		return 1000;
-	return bound < 2 * power ? 2 * power : bound < 5 * power ? 5 * power : 10 * power;
-}
-
-static void print_duration(uint64_t ns)
-{
-	if (ns < NSEC_PER_MSEC)
-		printf("%6.4g us", microseconds(ns));
-	else if (ns < NSEC_PER_SEC)
-		printf("%6.4g ms", microseconds(ns) / 1000);
-	else
-		printf("%6.4g s ", seconds(ns));
-}
-
-static void print_histogram(const struct histogram *latency)
-{
-	uint64_t from, to, most = 1;
-
-	for (from = 0; from <= latency->most; from = to) {
-		to = next_bound(from);
-		most = MAX(most, histogram_between(latency, from, to));
-	}
-	printf("\n");
-	for (from = 0; from <= latency->most; from = to) {
-		uint64_t n;
-
-		to = next_bound(from);
-		if (to <= latency->least)
-			continue;
-		n = histogram_between(latency, from, to);
-		printf("  ");
-		print_duration(from);
-		printf(" to ");
-		print_duration(to);
-		printf(" %6.2f%% ", 100 * (double)n / (double)latency->n);
-		for (uint64_t i = 0; i < (n * BAR + most - 1) / most; i++)
-			(void)putchar('#');
-		(void)putchar('\n');
-	}
-}
-
-static void print_text(const struct bench *bench)
-{
-	const struct load_result *result = &bench->result;
-	const double elapsed = seconds(result->elapsed_ns);
-
-	printf("%" PRIu64 " messages in %.2f s: %.0f messages/s, %.2f MB/s%s\n", result->messages,
-	       elapsed, (double)result->messages / elapsed, (double)result->bytes / 1e6 / elapsed,
-	       bench->load.workload.verify ? ", every answer verified" : "");
-	if (bench->load.workload.datagrams)
-		printf("datagrams lost: %" PRIu64 ", late or doubled: %" PRIu64 "\n", result->lost,
-		       result->late);
-	printf("latency");
-	for (size_t i = 0; i < ARRAY_SIZE(percentiles); i++) {
-		printf("  %s ", percentiles[i].name);
-		print_duration(histogram_percentile(&result->latency, percentiles[i].percent));
-	}
-	printf("  max ");
-	print_duration(result->latency.most);
-	printf("\n");
-	if (bench->common->quiet)
-		return;
-	if (result->latency.n > 0)
-		print_histogram(&result->latency);
-	printf("\nown CPU time: %.2f s user, %.2f s system, %.0f%% of one CPU\n",
-	       seconds(result->user_ns), seconds(result->system_ns),
-	       100 * seconds(result->user_ns + result->system_ns) / elapsed);
-}
-
-static json_t *json_latency(const struct histogram *latency)
-{
-	json_t *object =
-		json_pack("{s:f, s:f}", "min", microseconds(latency->n ? latency->least : 0),
-			  "mean", histogram_mean(latency) / 1000);
-
-	for (size_t i = 0; i < ARRAY_SIZE(percentiles); i++)
-		(void)json_object_set_new(object, percentiles[i].key,
-					  json_real(microseconds(histogram_percentile(
-						  latency, percentiles[i].percent))));
-	(void)json_object_set_new(object, "max", json_real(microseconds(latency->most)));
-	return object;
-}
-
-static json_t *json_histogram(const struct histogram *latency)
-{
-	json_t *array = json_array();
-	uint64_t from, to;
-
-	for (from = 0; from <= latency->most && latency->n > 0; from = to) {
-		to = next_bound(from);
-		if (to > latency->least)
-			(void)json_array_append_new(
-				array, json_pack("{s:f, s:f, s:I}", "from", microseconds(from),
-						 "to", microseconds(to), "count",
-						 (json_int_t)histogram_between(latency, from, to)));
-	}
-	return array;
-}
-
-/* Out of memory, members are missing: json_dumpf() fails then, or they are left out. */
-static int print_json(const struct bench *bench)
-{
-	const struct load_result *result = &bench->result;
-	const double elapsed = seconds(result->elapsed_ns);
-	json_t *object;
-	int r;
-
-	object = json_pack(
-		"{s:s, s:s?, s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:f, s:I, s:f, s:I, s:I, s:b, "
-		"s:s?, "
-		"s:o, s:o, s:f, s:f}",
-		"address", bench->target.name, "framing",
-		bench->load.workload.datagrams ? NULL : framing_name(bench->load.workload.framing),
-		"clients", (json_int_t)bench->n_clients, "in_flight", (json_int_t)bench->in_flight,
-		"size", (json_int_t)bench->size, "connect_s", seconds(result->connect_ns),
-		"warmup_s", (double)bench->load.warmup_ms / 1000, "duration_s", elapsed, "messages",
-		(json_int_t)result->messages, "messages_per_s", (double)result->messages / elapsed,
-		"bytes", (json_int_t)result->bytes, "mb_per_s",
-		(double)result->bytes / 1e6 / elapsed, "lost", (json_int_t)result->lost, "late",
-		(json_int_t)result->late, "verified", (int)bench->load.workload.verify,
-		"transforms", bench->transforms, "latency_us", json_latency(&result->latency),
-		"histogram_us", json_histogram(&result->latency), "cpu_user_s",
-		seconds(result->user_ns), "cpu_system_s", seconds(result->system_ns));
-	if (!object)
-		return out_of_memory();
-	r = json_dumpf(object, stdout, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9));
-	json_decref(object);
-	(void)putchar('\n');
-	return r < 0 && !ferror(stdout) ? out_of_memory() : STATUS_DONE;
-}
-
-/* ---- Command line ---- */
 
 static const char help[] =
-	"Puts load on a transform listener: so many clients, each with so many messages on their\n"
-	"way, send the next message as soon as an answer is there. Reports messages a second,\n"
-	"megabytes (of 1,000,000 bytes of payload, counted one way) a second, and how long\n"
-	"answers took. One thread does it all.\n"
+	"Puts load on a listener: so many clients, each with so many messages on their way, send\n"
+	"the next message as soon as an answer is there. Reports messages a second, megabytes (of\n"
+	"1,000,000 bytes of payload, counted one way) a second, and how long answers took. One\n"
+	"thread does it all.\n"
 	"\n"
 	"  -C, --clients COUNT        connections (50)\n"
 	"  -P, --in-flight COUNT      messages on their way for each (1)\n"
@@ -208,11 +40,18 @@ static const char help[] =
 	"  -d, --duration SECONDS     how long to measure (5)\n"
 	"      --warmup SECONDS       how long to run before, uncounted (500ms)\n"
 	"      --verify               send messages that differ, with text of many scripts, and\n"
-	"                             compare each answer with what it must be\n"
+	"                             compare what comes back with what it must be\n"
 	"  -t, --transform NAME,...   what the listener does, for --verify (echo): echo, upper,\n"
 	"                             lower, reverse\n"
 	"  -f, --framing FRAMING      the listener's: length (the usual), line or raw; over\n"
 	"                             UDP it has no meaning\n"
+	"      --fanout ROOM          load a chat listener: one client says, and -C members of\n"
+	"                             the room hear it\n"
+	"      --say ROOM             load a chat listener: each client says, and waits for the\n"
+	"                             replies\n"
+	"      --rooms COUNT          with --say: spread the clients over ROOM-1 to ROOM-COUNT\n"
+	"      --bare                 with --fanout: for a server to compare with, that sends\n"
+	"                             what it gets to every connection, as it is\n"
 	"  -q, --quiet                no histogram\n"
 	"\n"
 	"Over UDP a datagram without an answer within a second, or --timeout when that is less,\n"
@@ -220,11 +59,17 @@ static const char help[] =
 	"bounds, bytes are counted, and messages are ASCII. At the end every message must be\n"
 	"answered: 75 is the exit status when one is not, 76 when an answer is wrong.\n"
 	"\n"
+	"With --fanout, the next message is said when an earlier one has come to all members\n"
+	"and to its speaker, a member too, and is acknowledged; that is the latency. Every copy\n"
+	"counts as a delivery. Chat listeners are spoken to in the object dialect and framing\n"
+	"length.\n"
+	"\n"
 	"Examples:\n"
 	"  retort -c tcp://localhost:7007 bench\n"
 	"  retort -c tcp://localhost:7007 bench -C 1000 -P 16 -d 10\n"
 	"  retort -c tcp://localhost:33333 bench -f line --verify -t reverse\n"
 	"  retort -c udp://localhost:7007 bench -C 1 -P 64 --json\n"
+	"  retort -c tcp://localhost:1243 bench --fanout lobby -C 100 -P 16 -s 128\n"
 	"\n";
 
 static int parse_transforms(struct bench *bench, const char *text)
@@ -241,7 +86,25 @@ static int parse_transforms(struct bench *bench, const char *text)
 	return STATUS_GO_ON;
 }
 
-enum { OPTION_WARMUP = OPTION_COMMAND, OPTION_VERIFY };
+static int parse_chat(struct bench *bench, enum load_kind kind, const char *room)
+{
+	if (bench->load.kind != LOAD_ANSWERS)
+		return usage_error(bench->common, "one of --fanout and --say can be given, once");
+	if (!*room || strlen(room) > LOAD_ROOM_MAX)
+		return usage_error(bench->common, "a room's name has 1 to %d bytes", LOAD_ROOM_MAX);
+	bench->load.kind = kind;
+	bench->load.room = room;
+	return STATUS_GO_ON;
+}
+
+enum {
+	OPTION_WARMUP = OPTION_COMMAND,
+	OPTION_VERIFY,
+	OPTION_FANOUT,
+	OPTION_SAY,
+	OPTION_ROOMS,
+	OPTION_BARE,
+};
 
 static int parse_option(struct bench *bench, int option)
 {
@@ -266,6 +129,15 @@ static int parse_option(struct bench *bench, int option)
 	case OPTION_VERIFY:
 		bench->load.workload.verify = true;
 		return STATUS_GO_ON;
+	case OPTION_FANOUT:
+		return parse_chat(bench, LOAD_FANOUT, optarg);
+	case OPTION_SAY:
+		return parse_chat(bench, LOAD_SAY, optarg);
+	case OPTION_ROOMS:
+		return number_parse(common, "--rooms", optarg, 1, CLIENTS_MAX, &bench->n_rooms);
+	case OPTION_BARE:
+		bench->load.bare = true;
+		return STATUS_GO_ON;
 	default:
 		return common_option(common, option);
 	}
@@ -282,6 +154,10 @@ static int parse(struct bench *bench, int argc, char *argv[])
 		{"verify", no_argument, NULL, OPTION_VERIFY},
 		{"transform", required_argument, NULL, 't'},
 		{"framing", required_argument, NULL, 'f'},
+		{"fanout", required_argument, NULL, OPTION_FANOUT},
+		{"say", required_argument, NULL, OPTION_SAY},
+		{"rooms", required_argument, NULL, OPTION_ROOMS},
+		{"bare", no_argument, NULL, OPTION_BARE},
 		COMMON_LONG,
 	};
 	int option, status;
@@ -300,6 +176,23 @@ static int parse(struct bench *bench, int argc, char *argv[])
 	return STATUS_GO_ON;
 }
 
+static int check_chat(const struct bench *bench)
+{
+	const struct workload_setup *workload = &bench->load.workload;
+	const struct common *common = bench->common;
+
+	if (workload->datagrams || workload->framing != FRAMING_LENGTH)
+		return usage_error(common, "--fanout and --say are for framing length");
+	if (bench->transforms)
+		return usage_error(common, "--fanout and --say know nothing of --transform");
+	if (workload->size == 0)
+		return usage_error(common, "there are no empty messages in a room");
+	if (workload->verify && workload->size < LOAD_TEXT_EDGE)
+		return usage_error(common, "messages of a room can be verified from -s %d on",
+				   LOAD_TEXT_EDGE);
+	return STATUS_GO_ON;
+}
+
 /* Refuses what cannot be measured so. */
 static int check(const struct bench *bench)
 {
@@ -310,6 +203,12 @@ static int check(const struct bench *bench)
 		return usage_error(common, "a datagram holds at most %d bytes", SIZE_MAX_DATAGRAM);
 	if (workload->size * workload->in_flight > ROUND_MAX)
 		return usage_error(common, "so many messages of that size do not fit into memory");
+	if (bench->load.kind != LOAD_SAY && bench->n_rooms > 1)
+		return usage_error(common, "--rooms has a meaning with --say only");
+	if (bench->load.kind != LOAD_FANOUT && bench->load.bare)
+		return usage_error(common, "--bare has a meaning with --fanout only");
+	if (bench->load.kind != LOAD_ANSWERS)
+		return check_chat(bench);
 	if (workload->datagrams || workload->framing != FRAMING_RAW)
 		return STATUS_GO_ON;
 	if (workload->size == 0)
@@ -327,7 +226,9 @@ static int measure(struct bench *bench)
 	int status;
 
 	bench->load.target = &bench->target;
-	bench->load.n_clients = bench->n_clients;
+	/* The speaker comes on top of the members. */
+	bench->load.n_clients = bench->n_clients + (bench->load.kind == LOAD_FANOUT);
+	bench->load.n_rooms = bench->n_rooms;
 	bench->load.workload.in_flight = bench->in_flight;
 	bench->load.workload.size = bench->size;
 	bench->load.workload.framing = (enum framing)bench->framing;
@@ -338,8 +239,8 @@ static int measure(struct bench *bench)
 	if (status != STATUS_GO_ON)
 		return status;
 	if (bench->common->json)
-		return print_json(bench);
-	print_text(bench);
+		return load_report_json(&bench->load, &bench->result, bench->transforms);
+	load_report_text(&bench->load, &bench->result);
 	return STATUS_DONE;
 }
 
@@ -353,6 +254,7 @@ static int bench_run(struct common *common, int argc, char *argv[])
 	bench->common = common;
 	bench->framing = FRAMING_LENGTH;
 	bench->n_clients = 50;
+	bench->n_rooms = 1;
 	bench->in_flight = 1;
 	bench->size = 64;
 	bench->load.common = common;
@@ -372,7 +274,7 @@ static int bench_run(struct common *common, int argc, char *argv[])
 const struct command command_bench = {
 	.name = "bench",
 	.arguments = "[OPTION...]",
-	.summary = "put load on a transform listener and measure it",
+	.summary = "put load on a listener and measure it",
 	.help = help,
 	.run = bench_run,
 };

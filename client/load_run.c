@@ -18,9 +18,29 @@ enum {
 	TICK_MS = 50,	      /* how often datagrams are looked at for being overdue */
 };
 
+/* What a client does. */
+struct way {
+	int (*start)(struct load *load, struct load_client *client);
+	int (*turn)(struct load *load, struct load_client *client, uint32_t events);
+};
+
+static const struct way way_stream = {load_stream_start, load_stream_turn};
+static const struct way way_datagram = {load_datagram_start, load_datagram_turn};
+static const struct way way_chat = {load_chat_start, load_chat_turn};
+
 static bool is_datagram(const struct load *load)
 {
 	return load->setup->workload.datagrams;
+}
+
+static bool is_chat(const struct load *load)
+{
+	return load->setup->kind != LOAD_ANSWERS;
+}
+
+static const struct way *way_of(const struct load *load)
+{
+	return is_chat(load) ? &way_chat : is_datagram(load) ? &way_datagram : &way_stream;
 }
 
 /* How long all may go without an answer. Datagrams that got lost are replaced a few times. */
@@ -209,6 +229,7 @@ static int expire_datagrams(struct load *load, uint64_t now)
 static int run_until(struct load *load, uint64_t end)
 {
 	const uint64_t timeout = patience_ms(load) * NSEC_PER_MSEC;
+	const struct way *way = way_of(load);
 	uint64_t now = clock_now(), next_tick = now;
 	struct epoll_event events[EVENTS];
 	int status = STATUS_GO_ON;
@@ -223,10 +244,7 @@ static int run_until(struct load *load, uint64_t end)
 		if (n < 0 && errno != EINTR)
 			return load_failed(load, -errno);
 		for (int i = 0; i < n && status == STATUS_GO_ON; i++)
-			status = is_datagram(load) ? load_datagram_turn(load, events[i].data.ptr,
-									events[i].events)
-						   : load_stream_turn(load, events[i].data.ptr,
-								      events[i].events);
+			status = way->turn(load, events[i].data.ptr, events[i].events);
 		now = clock_now();
 		if (status == STATUS_GO_ON && is_datagram(load) && now >= next_tick) {
 			status = expire_datagrams(load, now);
@@ -239,14 +257,31 @@ static int run_until(struct load *load, uint64_t end)
 	return status;
 }
 
+/* Chat: all are in the room before one speaks. */
+static int join_all(struct load *load)
+{
+	int status = STATUS_GO_ON;
+
+	if (!is_chat(load) || load->setup->bare)
+		return STATUS_GO_ON;
+	load->last_answer = clock_now();
+	load->chat.joining = load->draining = true;
+	for (size_t i = 0; i < load->setup->n_clients && status == STATUS_GO_ON; i++)
+		status = load_chat_join(load, &load->clients[i]);
+	if (status == STATUS_GO_ON)
+		status = run_until(load, DEADLINE_NONE);
+	load->chat.joining = load->draining = false;
+	return status;
+}
+
 static int start_all(struct load *load)
 {
+	const struct way *way = way_of(load);
 	int status = STATUS_GO_ON;
 
 	load->last_answer = clock_now();
 	for (size_t i = 0; i < load->setup->n_clients && status == STATUS_GO_ON; i++)
-		status = is_datagram(load) ? load_datagram_start(load, &load->clients[i])
-					   : load_stream_start(load, &load->clients[i]);
+		status = way->start(load, &load->clients[i]);
 	return status;
 }
 
@@ -262,7 +297,8 @@ static int measure(struct load *load)
 	book_cpu(result, false);
 	load->measuring = false;
 	result->elapsed_ns = clock_now() - begin;
-	result->bytes = result->messages * load->setup->workload.size;
+	result->bytes = load->setup->workload.size *
+			(load->setup->kind == LOAD_FANOUT ? result->deliveries : result->messages);
 	return status;
 }
 
@@ -291,6 +327,8 @@ static int run_all(struct load *load)
 		status = find_peer(load, &peer);
 	if (status == STATUS_GO_ON)
 		status = connect_all(load, &peer);
+	if (status == STATUS_GO_ON)
+		status = join_all(load);
 	load->result->connect_ns = clock_now() - begin;
 	if (status == STATUS_GO_ON)
 		status = start_all(load);
@@ -303,37 +341,52 @@ static int run_all(struct load *load)
 
 /* ---- Memory ---- */
 
+static int client_make(struct load *load, size_t i)
+{
+	const struct workload_setup *workload = &load->setup->workload;
+	struct load_client *client = &load->clients[i];
+
+	if (load->setup->kind == LOAD_FANOUT)
+		return 0;
+	if (is_datagram(load)) {
+		client->sent_at = calloc(load->workload.n, sizeof(*client->sent_at));
+		return client->sent_at ? 0 : -ENOMEM;
+	}
+	client->runs = calloc(workload->in_flight, sizeof(*client->runs));
+	if (!client->runs)
+		return -ENOMEM;
+	if (is_chat(load)) {
+		client->talk.room = i % load->setup->n_rooms;
+		return 0;
+	}
+	/* Not all in step: each begins elsewhere in the round. */
+	client->next = client->answer = (uint32_t)(i % load->workload.n);
+	if (workload->verify)
+		client->left = load->workload.answers.begin[client->answer];
+	return 0;
+}
+
 static int clients_make(struct load *load)
 {
 	const struct load_setup *setup = load->setup;
+	int r = 0;
 
 	load->clients = calloc(setup->n_clients, sizeof(*load->clients));
 	if (!load->clients)
 		return -ENOMEM;
-	for (size_t i = 0; i < setup->n_clients; i++) {
-		struct load_client *client = &load->clients[i];
-
-		client->fd = -1;
-		if (is_datagram(load)) {
-			client->sent_at = calloc(load->workload.n, sizeof(*client->sent_at));
-		} else {
-			client->runs = calloc(setup->workload.in_flight, sizeof(*client->runs));
-			/* Not all in step: each begins elsewhere in the round. */
-			client->next = client->answer = (uint32_t)(i % load->workload.n);
-			if (setup->workload.verify)
-				client->left = load->workload.answers.begin[client->answer];
-		}
-		if (!client->sent_at && !client->runs)
-			return -ENOMEM;
-	}
-	return 0;
+	for (size_t i = 0; i < setup->n_clients; i++)
+		load->clients[i].fd = -1;
+	for (size_t i = 0; i < setup->n_clients && r == 0; i++)
+		r = client_make(load, i);
+	return r;
 }
 
 static int load_make(struct load *load)
 {
 	int r;
 
-	r = workload_make(&load->setup->workload, &load->workload);
+	r = is_chat(load) ? load_chat_make(load)
+			  : workload_make(&load->setup->workload, &load->workload);
 	if (r < 0)
 		return r;
 	load->buffer = malloc(LOAD_BUFFER);
@@ -351,7 +404,10 @@ static void load_done(struct load *load)
 		closep(&load->clients[i].fd);
 		free(load->clients[i].runs);
 		free(load->clients[i].sent_at);
+		buffer_done(&load->clients[i].talk.in);
+		buffer_done(&load->clients[i].talk.out);
 	}
+	load_chat_done(load);
 	free(load->clients);
 	free(load->buffer);
 	closep(&load->epoll);

@@ -40,36 +40,18 @@ static int send_more(struct load *load, struct load_client *client, uint32_t n, 
 	const struct workload_side *side = &load->workload.messages;
 	const uint32_t round = (uint32_t)load->workload.n;
 	const uint32_t end = client->next + n;
-	struct load_run_of_messages *run;
 
 	client->unsent += end < round ? side->begin[end] - side->begin[client->next]
 				      : side->begin[round] - side->begin[client->next] +
 						side->begin[end - round];
 	client->next = end < round ? end : end - round;
-	client->in_flight += n;
-	load->in_flight += n;
-
-	run = &client->runs[(client->first_run + client->n_runs++) %
-			    load->setup->workload.in_flight];
-	*run = (struct load_run_of_messages){now, n};
+	load_book_sent(load, client, n, now);
 	return send_unsent(load, client);
 }
 
 int load_stream_start(struct load *load, struct load_client *client)
 {
 	return send_more(load, client, (uint32_t)load->setup->workload.in_flight, clock_now());
-}
-
-static int wrong(const struct load *load, const char *what)
-{
-	complain("%s: %s", load->setup->target->name, what);
-	return STATUS_PROTOCOL;
-}
-
-static int refused(const uint8_t *reason, size_t len)
-{
-	complain_text("the server says: ", reason, len);
-	return STATUS_REFUSED;
 }
 
 /* Verify: what comes must be the round of answers, byte for byte. */
@@ -86,9 +68,9 @@ static int count_verified(struct load *load, struct load_client *client, const u
 		if (memcmp(data, side->bytes.data + client->left, piece) != 0) {
 			if (*data == '-' && side->begin[client->answer] == client->left &&
 			    len > FRAME_HEADER && load->setup->workload.framing == FRAMING_LENGTH)
-				return refused(data + FRAME_HEADER, len - FRAME_HEADER);
-			return wrong(load, "an answer is not what the transforms make of its "
-					   "message");
+				return load_refused(data + FRAME_HEADER, len - FRAME_HEADER);
+			return load_wrong(load, "an answer is not what the transforms make of its "
+						"message");
 		}
 		client->left += piece;
 		while (side->begin[client->answer + 1] <= client->left) {
@@ -120,13 +102,13 @@ static int take_header(struct load *load, struct load_client *client, const uint
 		client->left = frame.size - FRAME_HEADER;
 		return STATUS_GO_ON;
 	case FRAME_ERROR:
-		return refused(data, MIN(len, (size_t)frame.length));
+		return load_refused(data, MIN(len, (size_t)frame.length));
 	case FRAME_MALFORMED:
 	case FRAME_TOO_LONG:
 	case FRAME_CUT_SHORT:
 		break;
 	}
-	return wrong(load, "what it sent is no frame; is its framing length?");
+	return load_wrong(load, "what it sent is no frame; is its framing length?");
 }
 
 static int count_frames(struct load *load, struct load_client *client, const uint8_t *data,
@@ -181,7 +163,8 @@ static int count_lines(struct load_client *client, const uint8_t *data, size_t l
 		/* No message of ours has an answer that begins so. */
 		if (client->left == 0 && line_len >= sizeof(prefix) - 1 &&
 		    memcmp(data, prefix, sizeof(prefix) - 1) == 0)
-			return refused(data + sizeof(prefix) - 1, line_len - sizeof(prefix) + 1);
+			return load_refused(data + sizeof(prefix) - 1,
+					    line_len - sizeof(prefix) + 1);
 		client->left = line_end ? 0 : client->left + line_len;
 		*ret_n += line_end != NULL;
 		data += line_len + (line_end != NULL);
@@ -215,26 +198,6 @@ static int count_answers(struct load *load, struct load_client *client, const ui
 	return STATUS_GO_ON;
 }
 
-/* Books n answers that came now, to the messages that left first. */
-static void book_answers(struct load *load, struct load_client *client, uint64_t n, uint64_t now)
-{
-	client->in_flight -= (uint32_t)n;
-	load->in_flight -= n;
-	while (n > 0) {
-		struct load_run_of_messages *run = &client->runs[client->first_run];
-		const uint32_t here = (uint32_t)MIN(n, (uint64_t)run->n);
-
-		load_count(load, now, run->sent_at, here);
-		run->n -= here;
-		n -= here;
-		if (run->n > 0)
-			break;
-		client->n_runs--;
-		if (++client->first_run == load->setup->workload.in_flight)
-			client->first_run = 0;
-	}
-}
-
 int load_stream_turn(struct load *load, struct load_client *client, uint32_t events)
 {
 	uint64_t answers = 0, now;
@@ -256,9 +219,10 @@ int load_stream_turn(struct load *load, struct load_client *client, uint32_t eve
 	if (status != STATUS_GO_ON)
 		return status;
 	if (answers > client->in_flight)
-		return wrong(load, "it sends more than it was asked for; does it greet, or is its "
-				   "framing another?");
-	book_answers(load, client, answers, now);
+		return load_wrong(load,
+				  "it sends more than it was asked for; does it greet, or is its "
+				  "framing another?");
+	load_book_answers(load, client, answers, now);
 	if (answers > 0 && !load->draining)
 		return send_more(load, client, (uint32_t)answers, now);
 	return client->unsent > 0 ? send_unsent(load, client) : STATUS_GO_ON;

@@ -71,6 +71,11 @@ static void write_varied(uint8_t *to, size_t len, bool ascii, uint64_t *random)
 	}
 }
 
+void workload_text(uint8_t *to, size_t len, uint64_t seed)
+{
+	write_varied(to, len, false, &seed);
+}
+
 static void write_number(uint8_t *message, size_t size, size_t digits, size_t number)
 {
 	for (size_t i = digits; i > 0; i--, number /= 10)

@@ -47,3 +47,7 @@ void workload_done(struct workload *workload);
 /* Reads the number of a message from its answer, whatever transform it went through. */
 bool workload_number(const struct workload *workload, const uint8_t *answer, size_t len,
 		     size_t *ret_number);
+
+/* Fills len bytes with text of many scripts: always the same for a seed, and without a character
+ * that JSON would have to escape. */
+void workload_text(uint8_t *to, size_t len, uint64_t seed);
