@@ -11,10 +11,24 @@
 
 static const struct settings builtin_settings = {
 	.framing = FRAMING_LENGTH,
+	.service = SERVICE_TRANSFORM,
+	.dialect = DIALECT_OBJECT,
 	.payload = PAYLOAD_TEXT,
 	.max_message = 1 << 20,
 	.max_pending = 4 << 20,
+	.max_requests = 256,
 	.timeouts = {.idle = 0, .message = 10000, .handshake = 10000, .drain = 5000},
+};
+
+static const struct chat_config builtin_chat = {
+	.guests = true,
+	.create_rooms = true,
+	.max_messages = 100000,
+	.max_rooms = 4096,
+	.max_rooms_per_client = 256,
+	.max_requests = 256,
+	.max_topic = 1 << 10,
+	.max_memory = 16 << 20,
 };
 
 static void listener_done(struct listener_config *listener)
@@ -29,6 +43,28 @@ static void listener_done(struct listener_config *listener)
 	free(listener->file);
 }
 
+static void names_free(char **names, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(names[i]);
+	free(names);
+}
+
+static void room_done(struct room_config *room)
+{
+	free(room->name);
+	free(room->topic);
+	names_free(room->members, room->n_members);
+}
+
+static void chat_done(struct chat_config *chat)
+{
+	names_free(chat->admins, chat->n_admins);
+	for (size_t i = 0; i < chat->n_rooms; i++)
+		room_done(&chat->rooms[i]);
+	free(chat->rooms);
+}
+
 void config_free(struct config *config)
 {
 	if (!config)
@@ -37,7 +73,18 @@ void config_free(struct config *config)
 		listener_done(&config->listeners[i]);
 	free(config->listeners);
 	free(config->defaults.greeting);
+	chat_done(&config->chat);
 	free(config);
+}
+
+/* Gives chat the administrators that there are when nobody names any. Returns 0 or -ENOMEM. */
+static int add_root(struct chat_config *chat)
+{
+	chat->admins = calloc(1, sizeof(*chat->admins));
+	if (!chat->admins)
+		return -ENOMEM;
+	chat->admins[chat->n_admins] = strdup("root");
+	return chat->admins[chat->n_admins++] ? 0 : -ENOMEM;
 }
 
 int config_new(struct config **ret_config)
@@ -47,8 +94,9 @@ int config_new(struct config **ret_config)
 	if (!config)
 		return -ENOMEM;
 	config->defaults = builtin_settings;
+	config->chat = builtin_chat;
 	config->defaults.greeting = strdup("");
-	if (!config->defaults.greeting) {
+	if (!config->defaults.greeting || add_root(&config->chat) < 0) {
 		config_free(config);
 		return -ENOMEM;
 	}
@@ -74,6 +122,23 @@ int config_add_listener(struct config *config, const char *name,
 	}
 	listeners[config->n_listeners] = listener;
 	*ret_listener = &listeners[config->n_listeners++];
+	return 0;
+}
+
+int config_add_room(struct config *config, const char *name, struct room_config **ret_room)
+{
+	struct chat_config *chat = &config->chat;
+	struct room_config room = {.durable = true}, *rooms;
+
+	rooms = reallocarray(chat->rooms, chat->n_rooms + 1, sizeof(*rooms));
+	if (!rooms)
+		return -ENOMEM;
+	chat->rooms = rooms;
+	room.name = strdup(name);
+	if (!room.name)
+		return -ENOMEM;
+	rooms[chat->n_rooms] = room;
+	*ret_room = &rooms[chat->n_rooms++];
 	return 0;
 }
 

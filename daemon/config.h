@@ -26,9 +26,19 @@ enum {
 	CONFIG_ADDRESSES_MAX = 4096, /* of all listeners together */
 	CONFIG_NAME_MAX = 64,	     /* characters of a listener's name: letters, digits, - _ . */
 	CONFIG_CLIENTS_MAX = 1000000000,
+	CONFIG_CHAT_MESSAGE_MIN = 2 * CHAT_ENVELOPE, /* bytes of max_message, where chat is */
+	CONFIG_TOPIC_MIN = 64,			     /* bytes of max_topic */
+	CONFIG_TOPIC_MAX = 64 << 10,
+	CONFIG_ROOMS_MAX = 4096,	 /* that the configuration names */
+	CONFIG_ACCOUNTS_MAX = 1000,	 /* in one list of users and groups */
+	CONFIG_ALL_ROOMS_MAX = 1000000,	 /* of max_rooms and max_rooms_per_client */
+	CONFIG_REQUESTS_MAX = 65536,	 /* of max_requests */
+	CONFIG_RATE_MAX = 1000000,	 /* of rate */
+	CONFIG_HISTORY_MAX = 1000000000, /* of max_messages */
 };
 #define CONFIG_MESSAGE_MAX (UINT64_C(1) << 30)
 #define CONFIG_PENDING_MAX (UINT64_C(16) << 30)
+#define CONFIG_MEMORY_MAX  (UINT64_C(16) << 30)
 
 /* Milliseconds; 0 is never, but for drain: there it is no time at all. */
 struct timeouts {
@@ -59,7 +69,7 @@ struct settings {
 	uint64_t max_clients;		  /* 0: no limit of its own */
 	uint64_t max_clients_per_address; /* 0: no limit */
 	uint64_t max_requests;		  /* chat.max_requests, for the threads that serve */
-	char *greeting;			  /* UTF-8; "" is none; owned */
+	char *greeting;			  /* UTF-8; "" is none, as in dialect "object"; owned */
 	struct timeouts timeouts;
 };
 
@@ -92,7 +102,7 @@ struct chat_config {
 	size_t n_admins;
 	uint64_t max_messages; /* of each room's log; 0: no limit */
 	uint64_t max_age;      /* milliseconds; 0: no limit */
-	uint64_t rate, burst;  /* messages; 0: no limit */
+	uint64_t rate, burst;  /* messages a second, and at once; both 0: no limit */
 	uint64_t max_rooms;    /* in all */
 	uint64_t max_rooms_per_client;
 	uint64_t max_requests; /* of one client that wait for their replies */
@@ -135,10 +145,16 @@ int config_add_listener(struct config *config, const char *name,
 			struct listener_config **ret_listener);
 
 /*
- * Loads a file. One that does not say "listeners" has those of the built-in configuration. Returns
- * 0 with a new *ret_config; -EINVAL when it is wrong, with everything that
- * is wrong in problems; -ENOENT, -EACCES, … when the file cannot be read, likewise in problems;
- * or -ENOMEM.
+ * Adds a room of this name, which is legal and new, that is durable and open to all. *ret_room
+ * belongs to config and stays where it is until the next one is added. Returns 0 or -ENOMEM.
+ */
+int config_add_room(struct config *config, const char *name, struct room_config **ret_room);
+
+/*
+ * Loads a file. One that does not say "listeners" has those of the built-in configuration, and one
+ * that does not say "chat.rooms" has its rooms. Returns 0 with a new *ret_config; -EINVAL when it
+ * is wrong, with everything that is wrong in problems; -ENOENT, -EACCES, … when the file cannot be
+ * read, likewise in problems; or -ENOMEM.
  */
 int config_load(const char *file, struct config **ret_config, struct config_problems *problems);
 
@@ -165,7 +181,8 @@ struct config_listen {
 };
 
 /*
- * Makes a configuration of the command line's listeners, with the defaults for all else. They are
+ * Makes a configuration of the command line's listeners, with the defaults for all else, and the
+ * rooms of the built-in configuration. They are
  * named "listen-1", "listen-2", …. Returns as config_load() does; problems name the option.
  */
 int config_load_listen(const struct config_listen *listens, size_t n, struct config **ret_config,
@@ -182,5 +199,6 @@ const struct listener_config *config_find(const struct config *config, const cha
  */
 int config_print(const struct config *config, FILE *out);
 
-/* Writes what would be served, a line for each listener, for a person. Returns 0 or -EIO. */
+/* Writes what would be served, a line for each listener and room, for a person. Returns 0 or -EIO.
+ */
 int config_summarise(const struct config *config, FILE *out);

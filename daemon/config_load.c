@@ -15,6 +15,7 @@
 #include "config_clash.h"
 #include "config_problem.h"
 #include "config_read.h"
+#include "config_rules.h"
 #include "config_source.h"
 #include "util.h"
 
@@ -132,21 +133,64 @@ static int take_transforms(const char *text, struct listener_config *listener,
 				   ARRAY_SIZE(names));
 }
 
-static int take_service(const char *text, struct config_problems *problems)
+static int take_service(const char *text, struct listener_config *listener,
+			struct config_problems *problems)
 {
-	static const char *const names[] = {"transform"};
+	static const char *const names[] = {
+		[SERVICE_TRANSFORM] = "transform",
+		[SERVICE_CHAT] = "chat",
+	};
 
-	if (strcmp(text, names[0]) == 0)
-		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(text, names[i]) == 0) {
+			listener->settings.service = (enum service_kind)i;
+			return 0;
+		}
 	return config_problem_name(problems, (struct place){.file = "--service"}, "the service",
 				   text, names, ARRAY_SIZE(names));
+}
+
+static int take_dialect(const char *text, struct listener_config *listener,
+			struct config_problems *problems)
+{
+	const char *names[DIALECTS];
+	int dialect = dialect_from_name(text);
+
+	if (dialect >= 0) {
+		listener->settings.dialect = (enum dialect_id)dialect;
+		return 0;
+	}
+	for (size_t i = 0; i < DIALECTS; i++)
+		names[i] = dialects[i]->name;
+	return config_problem_name(problems, (struct place){.file = "--dialect"}, "the dialect",
+				   text, names, ARRAY_SIZE(names));
+}
+
+static struct place option_place(const char *option, const char *value)
+{
+	return (struct place){.file = value ? option : NULL};
+}
+
+static struct claim claim_of(const struct listener_config *listener)
+{
+	return (struct claim){
+		.address = listener->addresses,
+		.listener = listener->name,
+		.place = {.file = "--listen"},
+	};
 }
 
 static int add_listen(const struct config_listen *listen, struct config *config,
 		      struct config_problems *problems)
 {
+	const struct rules_places places = {
+		.framing = option_place("--framing", listen->framing),
+		.dialect = option_place("--dialect", listen->dialect),
+		.transforms = option_place("--transform", listen->transforms),
+	};
 	struct listener_config *listener;
 	char name[sizeof("listen-18446744073709551615")];
+	struct claim claim;
 	int r;
 
 	(void)snprintf(name, sizeof(name), "listen-%zu", config->n_listeners + 1); /* always fits */
@@ -158,8 +202,13 @@ static int add_listen(const struct config_listen *listen, struct config *config,
 	if (r == 0 && listen->transforms)
 		r = take_transforms(listen->transforms, listener, problems);
 	if (r == 0 && listen->service)
-		r = take_service(listen->service, problems);
-	return r;
+		r = take_service(listen->service, listener, problems);
+	if (r == 0 && listen->dialect)
+		r = take_dialect(listen->dialect, listener, problems);
+	if (r < 0)
+		return r;
+	claim = claim_of(listener);
+	return config_check_service(listener, &places, &claim, problems);
 }
 
 static int check_listens(const struct config *config, struct config_problems *problems)
@@ -171,11 +220,7 @@ static int check_listens(const struct config *config, struct config_problems *pr
 		return -ENOMEM;
 	for (size_t i = 0; i < config->n_listeners; i++)
 		if (config->listeners[i].n_addresses > 0)
-			claims[n++] = (struct claim){
-				.address = config->listeners[i].addresses,
-				.listener = config->listeners[i].name,
-				.place = {.file = "--listen"},
-			};
+			claims[n++] = claim_of(&config->listeners[i]);
 	return config_check_clashes(claims, n, problems);
 }
 
@@ -196,6 +241,8 @@ int config_load_listen(const struct config_listen *listens, size_t n, struct con
 		r = add_listen(&listens[i], config, problems);
 	if (r == 0)
 		r = check_listens(config, problems);
+	if (r == 0)
+		r = config_read_builtin_rooms(config, problems);
 	if (r == 0 && problems->n > n_problems)
 		r = -EINVAL;
 	if (r == 0)

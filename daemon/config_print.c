@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 
 #include "quantity.h"
 #include "text.h"
@@ -16,6 +17,11 @@
 static const char *payload_name(enum payload payload)
 {
 	return payload == PAYLOAD_JSON ? "json" : "text";
+}
+
+static const char *truth(bool value)
+{
+	return value ? "true" : "false";
 }
 
 /* Writes a string as libconfig reads it: in quotation marks, with escapes. */
@@ -68,6 +74,26 @@ static void print_settings(FILE *out, const char *indent, const struct settings 
 	(void)fputs(" };\n", out);
 }
 
+/* Writes the names of a pipeline's steps. */
+static void print_pipeline(FILE *out, const struct pipeline *pipeline)
+{
+	(void)fputs("[ ", out);
+	for (unsigned i = 0; i < pipeline->n_steps; i++)
+		(void)fprintf(out, "%s\"%s\"", i > 0 ? ", " : "",
+			      transform_name(pipeline->steps[i]));
+	(void)fprintf(out, "%s]", pipeline->n_steps > 0 ? " " : "");
+}
+
+static void print_names(FILE *out, char *const *names, size_t n)
+{
+	(void)fputs("[ ", out);
+	for (size_t i = 0; i < n; i++) {
+		(void)fputs(i > 0 ? ", " : "", out);
+		print_string(out, names[i]);
+	}
+	(void)fprintf(out, "%s]", n > 0 ? " " : "");
+}
+
 /* Writes what concerns Unix sockets; without one, a file may not say it. */
 static void print_permissions(FILE *out, const struct listener_config *listener)
 {
@@ -100,18 +126,60 @@ static void print_listener(FILE *out, const struct listener_config *listener)
 		(void)fputs(i > 0 ? ", " : "", out);
 		print_string(out, address_format(&listener->addresses[i], address));
 	}
-	(void)fprintf(out, " ];\n    framing = \"%s\";\n    service = \"transform\";\n",
-		      framing_name(settings->framing));
-	(void)fputs("    transforms = [ ", out);
-	for (unsigned i = 0; i < settings->pipeline.n_steps; i++)
-		(void)fprintf(out, "%s\"%s\"", i > 0 ? ", " : "",
-			      transform_name(settings->pipeline.steps[i]));
-	(void)fprintf(out, "%s];\n    payload = \"%s\";\n    max_clients = %" PRIu64 ";\n",
-		      settings->pipeline.n_steps > 0 ? " " : "", payload_name(settings->payload),
-		      settings->max_clients);
+	(void)fprintf(out, " ];\n    framing = \"%s\";\n", framing_name(settings->framing));
+	if (settings->service == SERVICE_CHAT) {
+		(void)fprintf(out, "    service = \"chat\";\n    dialect = \"%s\";\n",
+			      dialects[settings->dialect]->name);
+	} else {
+		(void)fputs("    service = \"transform\";\n    transforms = ", out);
+		print_pipeline(out, &settings->pipeline);
+		(void)fprintf(out, ";\n    payload = \"%s\";\n", payload_name(settings->payload));
+	}
+	(void)fprintf(out, "    max_clients = %" PRIu64 ";\n", settings->max_clients);
 	print_settings(out, "    ", settings);
 	print_permissions(out, listener);
 	(void)fputs("  }", out);
+}
+
+static void print_room(FILE *out, const struct room_config *room)
+{
+	(void)fputs("    {\n      name = ", out);
+	print_string(out, room->name);
+	if (room->topic) {
+		(void)fputs(";\n      topic = ", out);
+		print_string(out, room->topic);
+	}
+	(void)fputs(";\n      transforms = ", out);
+	print_pipeline(out, &room->pipeline);
+	(void)fprintf(out, ";\n      durable = %s;\n      members = ", truth(room->durable));
+	print_names(out, room->members, room->n_members);
+	(void)fputs(";\n    }", out);
+}
+
+static void print_chat(FILE *out, const struct chat_config *chat)
+{
+	char size[QUANTITY_MAX];
+
+	(void)fprintf(out, "\nchat: {\n  guests = %s;\n  create_rooms = %s;\n  admins = ",
+		      truth(chat->guests), truth(chat->create_rooms));
+	print_names(out, chat->admins, chat->n_admins);
+	(void)fprintf(out, ";\n  history: { max_messages = %" PRIu64 ";", chat->max_messages);
+	print_time(out, "max_age", chat->max_age);
+	(void)fprintf(out,
+		      " };\n  rate: { messages = %" PRIu64 "; burst = %" PRIu64
+		      "; };\n  max_rooms = %" PRIu64 ";\n  max_rooms_per_client = %" PRIu64
+		      ";\n  max_requests = %" PRIu64 ";\n",
+		      chat->rate, chat->burst, chat->max_rooms, chat->max_rooms_per_client,
+		      chat->max_requests);
+	quantity_format_size(size, chat->max_topic);
+	(void)fprintf(out, "  max_topic = \"%s\";\n", size);
+	quantity_format_size(size, chat->max_memory);
+	(void)fprintf(out, "  max_memory = \"%s\";\n  rooms: (\n", size);
+	for (size_t i = 0; i < chat->n_rooms; i++) {
+		print_room(out, &chat->rooms[i]);
+		(void)fputs(i + 1 < chat->n_rooms ? ",\n" : "\n", out);
+	}
+	(void)fputs("  );\n};\n", out);
 }
 
 int config_print(const struct config *config, FILE *out)
@@ -125,7 +193,15 @@ int config_print(const struct config *config, FILE *out)
 		print_listener(out, &config->listeners[i]);
 	}
 	(void)fputs("\n);\n", out);
+	print_chat(out, &config->chat);
 	return fflush(out) != 0 || ferror(out) ? -EIO : 0;
+}
+
+static void summarise_pipeline(FILE *out, const struct pipeline *pipeline)
+{
+	for (unsigned i = 0; i < pipeline->n_steps; i++)
+		(void)fprintf(out, "%s%s", i > 0 ? ", " : "", transform_name(pipeline->steps[i]));
+	(void)fputs(pipeline->n_steps > 0 ? "" : "echo", out);
 }
 
 static void summarise_listener(FILE *out, const struct listener_config *listener)
@@ -137,17 +213,38 @@ static void summarise_listener(FILE *out, const struct listener_config *listener
 	for (size_t i = 0; i < listener->n_addresses; i++)
 		(void)fprintf(out, "%s %s", i > 0 ? "," : "",
 			      address_format(&listener->addresses[i], address));
-	(void)fprintf(out, "; framing %s; transform", framing_name(settings->framing));
-	for (unsigned i = 0; i < settings->pipeline.n_steps; i++)
-		(void)fprintf(out, "%s %s", i > 0 ? "," : "",
-			      transform_name(settings->pipeline.steps[i]));
-	(void)fprintf(out, "%s; payload %s\n", settings->pipeline.n_steps > 0 ? "" : " echo",
-		      payload_name(settings->payload));
+	(void)fprintf(out, "; framing %s; ", framing_name(settings->framing));
+	if (settings->service == SERVICE_CHAT) {
+		(void)fprintf(out, "chat in dialect %s\n", dialects[settings->dialect]->name);
+		return;
+	}
+	(void)fputs("transform ", out);
+	summarise_pipeline(out, &settings->pipeline);
+	(void)fprintf(out, "; payload %s\n", payload_name(settings->payload));
+}
+
+static void summarise_room(FILE *out, const struct room_config *room)
+{
+	(void)fprintf(out, "room %s: %s; transform ", room->name,
+		      room->durable ? "durable" : "in memory");
+	summarise_pipeline(out, &room->pipeline);
+	(void)fputs(room->n_members > 0 ? "; for" : "; for all", out);
+	for (size_t i = 0; i < room->n_members; i++) {
+		(void)fputs(i > 0 ? ", " : " ", out);
+		print_string(out, room->members[i]);
+	}
+	(void)fputc('\n', out);
 }
 
 int config_summarise(const struct config *config, FILE *out)
 {
-	for (size_t i = 0; i < config->n_listeners; i++)
+	bool has_chat = false;
+
+	for (size_t i = 0; i < config->n_listeners; i++) {
 		summarise_listener(out, &config->listeners[i]);
+		has_chat |= config->listeners[i].settings.service == SERVICE_CHAT;
+	}
+	for (size_t i = 0; i < config->chat.n_rooms && has_chat; i++)
+		summarise_room(out, &config->chat.rooms[i]);
 	return fflush(out) != 0 || ferror(out) ? -EIO : 0;
 }

@@ -96,10 +96,6 @@ int config_problem_name(struct config_problems *problems, struct place place, co
 		return config_problem(problems, place,
 				      "%s \"%.64s\" is unknown; did you mean \"%s\"?", subject,
 				      name, names[best]);
-	if (n == 1)
-		return config_problem(problems, place,
-				      "%s \"%.64s\" is unknown; this version serves only \"%s\"",
-				      subject, name, names[0]);
 	for (size_t i = 0; i < n && r == 0; i++) {
 		r = i > 0 ? buffer_append(&all, ", ", 2) : 0;
 		if (r == 0)

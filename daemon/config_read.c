@@ -2,9 +2,8 @@
 #include "config_read.h"
 
 /*
- * What a group may hold is a table of keys, each with the function that reads its value, where the
- * value goes and between what limits. Whatever is wrong is noted and reading goes on, so that one
- * run finds everything.
+ * The file's own keys and those of listeners. Whatever is wrong is noted and reading goes on, so
+ * that one run finds everything.
  */
 
 #include <errno.h>
@@ -15,88 +14,14 @@
 #include <string.h>
 
 #include "config_builtin.h"
+#include "config_chat.h"
 #include "config_clash.h"
 #include "config_rules.h"
 #include "config_tree.h"
 #include "config_value.h"
-#include "text.h"
-
-/* One file being read. */
-struct reader {
-	struct reading reading;
-	struct config *config;
-	struct place greeting; /* the file's, which listeners inherit */
-	struct buffer claims;  /* struct claim, one for each address; their texts are config's */
-};
-
-/* A key of a group. read() puts the value at offset into the object that the group fills. */
-struct key {
-	const char *name;
-	int (*read)(struct reader *reader, const struct key *key, const config_setting_t *setting,
-		    void *target);
-	size_t offset;
-	uint64_t min, max;
-	const char *example;
-};
-
-enum { KEYS_MAX = 32 }; /* in one table */
-
-static int read_group(struct reader *reader, const config_setting_t *group, const struct key *keys,
-		      size_t n_keys, void *object)
-{
-	const char *names[KEYS_MAX];
-
-	for (size_t i = 0; i < n_keys; i++)
-		names[i] = keys[i].name;
-	for (int i = 0; i < config_setting_length(group); i++) {
-		const config_setting_t *setting = config_setting_get_elem(group, (unsigned)i);
-		const struct key *key = keys;
-		int r;
-
-		while (key < keys + n_keys && strcmp(key->name, setting->name) != 0)
-			key++;
-		if (key < keys + n_keys)
-			r = key->read(reader, key, setting, (char *)object + key->offset);
-		else
-			r = config_problem_name(reader->reading.problems,
-						reading_place(&reader->reading, setting), "the key",
-						setting->name, names, n_keys);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
+#include "util.h"
 
 /* ---- Values, as the tables name them ---- */
-
-static int read_number(struct reader *reader, const struct key *key,
-		       const config_setting_t *setting, void *target)
-{
-	return value_number(&reader->reading, setting, key->min, key->max, key->example, target);
-}
-
-static int read_unsigned(struct reader *reader, const struct key *key,
-			 const config_setting_t *setting, void *target)
-{
-	uint64_t number = *(unsigned *)target;
-	int r;
-
-	r = value_number(&reader->reading, setting, key->min, key->max, key->example, &number);
-	*(unsigned *)target = (unsigned)number;
-	return r;
-}
-
-static int read_size(struct reader *reader, const struct key *key, const config_setting_t *setting,
-		     void *target)
-{
-	return value_size(&reader->reading, setting, key->min, key->max, key->example, target);
-}
-
-static int read_time(struct reader *reader, const struct key *key, const config_setting_t *setting,
-		     void *target)
-{
-	return value_time(&reader->reading, setting, key->example, target);
-}
 
 static int read_mode(struct reader *reader, const struct key *key, const config_setting_t *setting,
 		     void *target)
@@ -116,43 +41,17 @@ static int read_group_name(struct reader *reader, const struct key *key,
 	return value_group(&reader->reading, setting, key->example, target);
 }
 
-static int read_greeting(struct reader *reader, const struct key *key,
-			 const config_setting_t *setting, void *target)
-{
-	const char *text = NULL;
-	char *copy;
-	int r;
-
-	r = value_text(&reader->reading, setting, key->example, &text);
-	if (r < 0 || !text)
-		return r;
-	if (text_valid_prefix((const uint8_t *)text, strlen(text)) < strlen(text))
-		return config_problem(reader->reading.problems,
-				      reading_place(&reader->reading, setting),
-				      "greeting is not UTF-8 at byte %zu; save the file as UTF-8",
-				      text_valid_prefix((const uint8_t *)text, strlen(text)));
-	copy = strdup(text);
-	if (!copy)
-		return -ENOMEM;
-	free(*(char **)target);
-	*(char **)target = copy;
-	return 0;
-}
-
 static int read_timeouts(struct reader *reader, const struct key *key,
 			 const config_setting_t *setting, void *target)
 {
 	static const struct key keys[] = {
-		{"idle", read_time, offsetof(struct timeouts, idle), .example = "\"5min\""},
-		{"message", read_time, offsetof(struct timeouts, message), .example = "\"10s\""},
-		{"handshake", read_time, offsetof(struct timeouts, handshake),
-		 .example = "\"10s\""},
-		{"drain", read_time, offsetof(struct timeouts, drain), .example = "\"5s\""},
+		{"idle", key_time, offsetof(struct timeouts, idle), .example = "\"5min\""},
+		{"message", key_time, offsetof(struct timeouts, message), .example = "\"10s\""},
+		{"handshake", key_time, offsetof(struct timeouts, handshake), .example = "\"10s\""},
+		{"drain", key_time, offsetof(struct timeouts, drain), .example = "\"5s\""},
 	};
 
-	if (setting->type != CONFIG_TYPE_GROUP)
-		return value_wrong_type(&reader->reading, setting, "a group { }", key->example);
-	return read_group(reader, setting, keys, ARRAY_SIZE(keys), target);
+	return keys_read(reader, key, setting, keys, ARRAY_SIZE(keys), target);
 }
 
 static int read_framing(struct reader *reader, const struct key *key,
@@ -183,77 +82,47 @@ static int read_payload(struct reader *reader, const struct key *key,
 	return r;
 }
 
-/* There is one service, so that nothing need be kept of it. */
 static int read_service(struct reader *reader, const struct key *key,
 			const config_setting_t *setting, void *target)
 {
-	static const char *const names[] = {"transform"};
-	size_t index = 0;
+	static const char *const names[] = {
+		[SERVICE_TRANSFORM] = "transform",
+		[SERVICE_CHAT] = "chat",
+	};
+	size_t index = *(enum service_kind *)target;
+	int r;
 
-	(void)target;
-	return value_name(&reader->reading, setting, key->example, names, ARRAY_SIZE(names),
-			  &index);
+	r = value_name(&reader->reading, setting, key->example, names, ARRAY_SIZE(names), &index);
+	*(enum service_kind *)target = (enum service_kind)index;
+	return r;
 }
 
-static int read_transforms(struct reader *reader, const struct key *key,
-			   const config_setting_t *setting, void *target)
+static int read_dialect(struct reader *reader, const struct key *key,
+			const config_setting_t *setting, void *target)
 {
-	struct pipeline *pipeline = target;
-	const char *names[TRANSFORM_COUNT];
-	int n = config_setting_length(setting);
+	const char *names[DIALECTS];
+	size_t index = *(enum dialect_id *)target;
+	int r;
 
-	if (setting->type != CONFIG_TYPE_ARRAY && setting->type != CONFIG_TYPE_LIST)
-		return value_wrong_type(&reader->reading, setting, "an array of names",
-					key->example);
-	if (n > PIPELINE_MAX)
-		return config_problem(
-			reader->reading.problems, reading_place(&reader->reading, setting),
-			"transforms has %d steps; it may have up to %d", n, PIPELINE_MAX);
-	for (size_t i = 0; i < TRANSFORM_COUNT; i++)
-		names[i] = transform_name((enum transform)i);
-	pipeline->n_steps = 0;
-	for (int i = 0; i < n; i++) {
-		size_t index = TRANSFORM_ECHO;
-		int r;
-
-		r = value_name(&reader->reading, config_setting_get_elem(setting, (unsigned)i),
-			       key->example, names, ARRAY_SIZE(names), &index);
-		if (r < 0)
-			return r;
-		pipeline->steps[pipeline->n_steps++] = (enum transform)index;
-	}
-	return 0;
-}
-
-/* A key that was read before the others of its group, or will be after them. */
-static int read_at_another_time(struct reader *reader, const struct key *key,
-				const config_setting_t *setting, void *target)
-{
-	(void)reader;
-	(void)key;
-	(void)setting;
-	(void)target;
-	return 0;
+	for (size_t i = 0; i < DIALECTS; i++)
+		names[i] = dialects[i]->name;
+	r = value_name(&reader->reading, setting, key->example, names, ARRAY_SIZE(names), &index);
+	*(enum dialect_id *)target = (enum dialect_id)index;
+	return r;
 }
 
 /* The keys of struct settings that both the file and a listener have. */
-#define SETTINGS_KEYS(type, member)                                                    \
-	{                                                                              \
-		"max_clients_per_address",                                             \
-		read_number,                                                           \
-		offsetof(type, member.max_clients_per_address),                        \
-		0,                                                                     \
-		CONFIG_CLIENTS_MAX,                                                    \
-		"100"},                                                                \
-		{"max_message",	     read_size, offsetof(type, member.max_message), 1, \
-		 CONFIG_MESSAGE_MAX, "\"1M\""},                                        \
-		{"max_pending",	     read_size, offsetof(type, member.max_pending), 1, \
-		 CONFIG_PENDING_MAX, "\"4M\""},                                        \
-		{"greeting", read_greeting, offsetof(type, member.greeting),           \
-		 .example = "\"hello\""},                                              \
-	{                                                                              \
-		"timeouts", read_timeouts, offsetof(type, member.timeouts),            \
-			.example = "{ idle = \"5min\"; }"                              \
+#define SETTINGS_KEYS(type, member)                                                                \
+	{"max_clients_per_address", key_number, offsetof(type, member.max_clients_per_address), 0, \
+	 CONFIG_CLIENTS_MAX,	    "100"},                                                        \
+		{"max_message",	     key_size, offsetof(type, member.max_message), 1,              \
+		 CONFIG_MESSAGE_MAX, "\"1M\""},                                                    \
+		{"max_pending",	     key_size, offsetof(type, member.max_pending), 1,              \
+		 CONFIG_PENDING_MAX, "\"4M\""},                                                    \
+		{"greeting", key_text, offsetof(type, member.greeting), .example = "\"hello\""},   \
+	{                                                                                          \
+		"timeouts", read_timeouts, offsetof(type, member.timeouts),                        \
+			.example = "{ idle = \"5min\"; }"                                          \
 	}
 
 /* ---- Listeners ---- */
@@ -310,19 +179,20 @@ static int read_listen(struct reader *reader, const struct key *key,
 #define SETTING(member) offsetof(struct listener_config, settings.member)
 
 static const struct key listener_keys[] = {
-	{.name = "name", .read = read_at_another_time},
+	{.name = "name", .read = key_at_another_time},
 	{"listen", read_listen, 0, .example = RULES_LISTEN_EXAMPLE},
 	{"framing", read_framing, SETTING(framing), .example = "\"line\""},
-	{"service", read_service, 0, .example = "\"transform\""},
-	{"transforms", read_transforms, SETTING(pipeline), .example = "[ \"upper\" ]"},
+	{"service", read_service, SETTING(service), .example = "\"transform\""},
+	{"dialect", read_dialect, SETTING(dialect), .example = "\"text\""},
+	{"transforms", key_transforms, SETTING(pipeline), .example = "[ \"upper\" ]"},
 	{"payload", read_payload, SETTING(payload), .example = "\"json\""},
-	{"max_clients", read_number, SETTING(max_clients), 0, CONFIG_CLIENTS_MAX, "1000"},
+	{"max_clients", key_number, SETTING(max_clients), 0, CONFIG_CLIENTS_MAX, "1000"},
 	SETTINGS_KEYS(struct listener_config, settings),
 	{"mode", read_mode, offsetof(struct listener_config, mode), .example = "\"0660\""},
 	{"user", read_user, offsetof(struct listener_config, user), .example = "\"root\""},
 	{"group", read_group_name, offsetof(struct listener_config, group), .example = "\"adm\""},
 };
-_Static_assert(ARRAY_SIZE(listener_keys) <= KEYS_MAX, "read_group() has no room for so many");
+_Static_assert(ARRAY_SIZE(listener_keys) <= KEYS_MAX, "keys_read() has no room for so many");
 
 static bool name_is_valid(const char *name)
 {
@@ -376,6 +246,7 @@ static int read_listener(struct reader *reader, const config_setting_t *group, i
 	struct place place = reading_place(&reader->reading, group);
 	size_t before = reader->claims.len / sizeof(struct claim);
 	struct listener_config *listener;
+	struct claim *claims;
 	int r;
 
 	if (group->type != CONFIG_TYPE_GROUP)
@@ -390,17 +261,16 @@ static int read_listener(struct reader *reader, const config_setting_t *group, i
 		if (!listener->file)
 			return -ENOMEM;
 	}
-	r = read_group(reader, group, listener_keys, ARRAY_SIZE(listener_keys), listener);
+	r = keys_read(reader, NULL, group, listener_keys, ARRAY_SIZE(listener_keys), listener);
 	if (r < 0)
 		return r;
 	/* The addresses stay where they are from now on. */
+	claims = (struct claim *)reader->claims.data + before;
 	for (size_t i = 0; i < listener->n_addresses; i++) {
-		struct claim *claim = (struct claim *)reader->claims.data + before + i;
-
-		claim->address = &listener->addresses[i];
-		claim->listener = listener->name;
+		claims[i].address = &listener->addresses[i];
+		claims[i].listener = listener->name;
 	}
-	return config_check_listener(&reader->reading, group, listener, reader->greeting);
+	return config_check_listener(reader, group, listener, claims);
 }
 
 static int read_listeners(struct reader *reader, const config_setting_t *setting)
@@ -428,40 +298,85 @@ static int read_listeners(struct reader *reader, const config_setting_t *setting
 /* ---- The file ---- */
 
 static const struct key file_keys[] = {
-	{"workers", read_unsigned, offsetof(struct config, workers), 0, CONFIG_WORKERS_MAX, "4"},
-	{"max_clients", read_number, offsetof(struct config, max_clients), 0, CONFIG_CLIENTS_MAX,
+	{"workers", key_unsigned, offsetof(struct config, workers), 0, CONFIG_WORKERS_MAX, "4"},
+	{"max_clients", key_number, offsetof(struct config, max_clients), 0, CONFIG_CLIENTS_MAX,
 	 "10000"},
 	SETTINGS_KEYS(struct config, defaults),
-	{.name = "listeners", .read = read_at_another_time},
+	{.name = "listeners", .read = key_at_another_time},
+	{"chat", config_read_chat, offsetof(struct config, chat),
+	 .example = "{ create_rooms = true; }"},
 };
+_Static_assert(ARRAY_SIZE(file_keys) <= KEYS_MAX, "keys_read() has no room for so many");
 
-/* Reads the listeners that are there when a file names none. */
-static int read_builtin_listeners(struct reader *reader)
+/* What may be taken of the built-in configuration. */
+enum part { PART_LISTENERS = 1 << 0, PART_ROOMS = 1 << 1 };
+
+/* Reads parts of the built-in configuration, as if they stood in the file that reader reads. */
+static int read_builtin(const struct reader *reader, unsigned parts)
 {
 	struct source source = {0};
-	struct reader builtin = {
-		.reading = {.source = &source, .problems = reader->reading.problems},
-		.config = reader->config,
-		.greeting = reader->greeting,
-	};
+	struct reader builtin = *reader;
 	const char *text;
 	config_t tree;
 	size_t len;
 	int r;
 
+	builtin.reading.source = &source;
+	builtin.claims = (struct buffer){0};
 	text = config_builtin_text(&len);
 	config_init(&tree);
 	r = source_read_text(&source, NULL, text, len, reader->reading.problems);
 	if (r == 0)
 		r = tree_parse(&source, &tree, reader->reading.problems);
-	if (r == TREE_BROKEN)
+	if (r == TREE_BROKEN) {
 		r = 0; /* as the problems say */
-	else if (r == TREE_PARSED)
-		r = read_listeners(&builtin, config_lookup(&tree, "listeners"));
+	} else if (r == TREE_PARSED) {
+		r = parts & PART_LISTENERS
+			    ? read_listeners(&builtin, config_lookup(&tree, "listeners"))
+			    : 0;
+		if (r == 0 && parts & PART_ROOMS)
+			r = config_read_rooms(&builtin, config_lookup(&tree, "chat.rooms"));
+	}
 	buffer_done(&builtin.claims);
 	config_destroy(&tree);
 	source_done(&source);
 	return r;
+}
+
+int config_read_builtin_rooms(struct config *config, struct config_problems *problems)
+{
+	const struct reader reader = {.reading = {.problems = problems}, .config = config};
+
+	return read_builtin(&reader, PART_ROOMS);
+}
+
+/* Returns where a key of the file stands. */
+static struct place place_of(const struct reader *reader, const config_t *tree, const char *key)
+{
+	const config_setting_t *setting = config_lookup(tree, key);
+
+	return setting ? reading_place(&reader->reading, setting) : (struct place){0};
+}
+
+/* Reads a whole file. A listener takes over what the file says, wherever it says it. */
+static int read_file(struct reader *reader, const config_t *tree)
+{
+	const config_setting_t *listeners = config_lookup(tree, "listeners");
+	unsigned missing = 0;
+	int r;
+
+	r = keys_read(reader, NULL, config_root_setting(tree), file_keys, ARRAY_SIZE(file_keys),
+		      reader->config);
+	reader->config->defaults.max_requests = reader->config->chat.max_requests;
+	reader->greeting = place_of(reader, tree, "greeting");
+	reader->max_message = place_of(reader, tree, "max_message");
+	if (r == 0 && listeners)
+		r = read_listeners(reader, listeners);
+	if (!listeners)
+		missing |= PART_LISTENERS;
+	if (!config_lookup(tree, "chat.rooms"))
+		missing |= PART_ROOMS;
+	return r == 0 && missing ? read_builtin(reader, missing) : r;
 }
 
 int config_read_source(const struct source *source, struct config *config,
@@ -471,26 +386,15 @@ int config_read_source(const struct source *source, struct config *config,
 		.reading = {.source = source, .problems = problems},
 		.config = config,
 	};
-	const config_setting_t *listeners, *greeting;
 	config_t tree;
 	int r;
 
 	config_init(&tree);
 	r = tree_parse(source, &tree, problems);
-	if (r == TREE_BROKEN) {
+	if (r == TREE_BROKEN)
 		r = 0; /* as the problems say */
-	} else if (r == TREE_PARSED) {
-		/* A listener takes over what the file says, wherever it says it. */
-		r = read_group(&reader, config_root_setting(&tree), file_keys,
-			       ARRAY_SIZE(file_keys), config);
-		listeners = config_lookup(&tree, "listeners");
-		greeting = config_lookup(&tree, "greeting");
-		if (greeting)
-			reader.greeting = reading_place(&reader.reading, greeting);
-		if (r == 0)
-			r = listeners ? read_listeners(&reader, listeners)
-				      : read_builtin_listeners(&reader);
-	}
+	else if (r == TREE_PARSED)
+		r = read_file(&reader, &tree);
 	buffer_done(&reader.claims);
 	config_destroy(&tree);
 	return r;

@@ -12,3 +12,6 @@
  */
 int config_read_source(const struct source *source, struct config *config,
 		       struct config_problems *problems);
+
+/* Adds the rooms of the built-in configuration. Returns 0 or -ENOMEM. */
+int config_read_builtin_rooms(struct config *config, struct config_problems *problems);

@@ -10,12 +10,12 @@
 #include <grp.h>
 #include <inttypes.h>
 #include <pwd.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "quantity.h"
+#include "text.h"
 #include "util.h"
 
 static const uint64_t seconds_max = UINT64_C(365250) * 86400; /* 1000 years, as in quantity.h */
@@ -99,6 +99,15 @@ int value_number(const struct reading *reading, const config_setting_t *setting,
 				      "%s is %lld; it must be from %" PRIu64 " to %" PRIu64,
 				      label(setting, text), number, min, max);
 	*ret_number = (uint64_t)number;
+	return 0;
+}
+
+int value_boolean(const struct reading *reading, const config_setting_t *setting,
+		  const char *example, bool *ret_boolean)
+{
+	if (setting->type != CONFIG_TYPE_BOOL)
+		return value_wrong_type(reading, setting, "true or false", example);
+	*ret_boolean = config_setting_get_bool(setting);
 	return 0;
 }
 
@@ -201,6 +210,26 @@ int value_text(const struct reading *reading, const config_setting_t *setting, c
 	if (setting->type != CONFIG_TYPE_STRING)
 		return value_wrong_type(reading, setting, "a string", example);
 	*ret_text = config_setting_get_string(setting);
+	return 0;
+}
+
+int value_utf8(const struct reading *reading, const config_setting_t *setting, const char *example,
+	       const char **ret_text)
+{
+	const char *text = NULL;
+	char name[LABEL_MAX];
+	size_t valid;
+	int r;
+
+	r = value_text(reading, setting, example, &text);
+	if (r < 0 || !text)
+		return r;
+	valid = text_valid_prefix((const uint8_t *)text, strlen(text));
+	if (valid < strlen(text))
+		return config_problem(reading->problems, reading_place(reading, setting),
+				      "%s is not UTF-8 at byte %zu; save the file as UTF-8",
+				      label(setting, name), valid);
+	*ret_text = text;
 	return 0;
 }
 

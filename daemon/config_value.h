@@ -9,6 +9,7 @@
  */
 
 #include <libconfig.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -30,6 +31,9 @@ int value_wrong_type(const struct reading *reading, const config_setting_t *sett
 int value_number(const struct reading *reading, const config_setting_t *setting, uint64_t min,
 		 uint64_t max, const char *example, uint64_t *ret_number);
 
+int value_boolean(const struct reading *reading, const config_setting_t *setting,
+		  const char *example, bool *ret_boolean);
+
 /* A size, in bytes or as text. */
 int value_size(const struct reading *reading, const config_setting_t *setting, uint64_t min,
 	       uint64_t max, const char *example, uint64_t *ret_bytes);
@@ -40,6 +44,10 @@ int value_time(const struct reading *reading, const config_setting_t *setting, c
 
 /* Text; it belongs to setting. */
 int value_text(const struct reading *reading, const config_setting_t *setting, const char *example,
+	       const char **ret_text);
+
+/* Text in UTF-8, likewise. */
+int value_utf8(const struct reading *reading, const config_setting_t *setting, const char *example,
 	       const char **ret_text);
 
 /* One of n names. */

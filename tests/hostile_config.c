@@ -22,8 +22,16 @@ static const char good[] =
 	"  { name = \"one\"; listen = [ \"tcp://*:7007\", \"unix:@x\" ]; framing = \"line\";\n"
 	"    transforms = [ \"upper\", \"reverse\" ]; payload = \"json\"; mode = \"0660\"; },\n"
 	"  { name = \"two\"; listen = \"udp://[::1]:9\"; max_message = 100;\n"
-	"    timeouts: { idle = 0; }; }\n"
-	");\n";
+	"    timeouts: { idle = 0; }; },\n"
+	"  { name = \"three\"; listen = \"unix:c\"; service = \"chat\"; dialect = \"text\";\n"
+	"    framing = \"line\"; max_message = \"2K\"; }\n"
+	");\n"
+	"chat: { guests = false; create_rooms = true; admins = [ \"root\", \"@adm\" ];\n"
+	"  history: { max_messages = 10; max_age = \"1d\"; }; rate: { messages = 5; burst = 9; };\n"
+	"  max_rooms = 9; max_rooms_per_client = 8; max_requests = 7; max_topic = \"1K\";\n"
+	"  max_memory = \"1M\"; rooms: ( { name = \"ops\"; topic = \"t\"; transforms = [ "
+	"\"upper\" ];\n"
+	"  durable = false; members = [ \"anna\" ]; }, { name = \"dev\"; } ); };\n";
 
 /* Returns the exit status of retortd -t on a file of these bytes. */
 static int test_file(struct server *server, const void *data, size_t len)
@@ -49,7 +57,7 @@ static int test_file(struct server *server, const void *data, size_t len)
 
 START_TEST(every_prefix_of_a_good_file)
 {
-	const size_t step = harness_rounds(3, 40);
+	const size_t step = harness_rounds(5, 60);
 	struct server server;
 
 	server_init(&server);
@@ -121,6 +129,12 @@ START_TEST(without_measure)
 		end += sprintf(end, "%s{ name = \"l%d\"; listen = \"tcp://127.0.0.1:%d\"; }",
 			       i ? ", " : "", i, 1000 + i);
 	(void)sprintf(end, ");");
+	ck_assert_int_eq(test_file(&server, wide, strlen(wide)), EX_CONFIG);
+
+	end = wide + sprintf(wide, "chat: { max_rooms = 9000; rooms: (");
+	for (int i = 0; i < 9000; i++)
+		end += sprintf(end, "%s{ name = \"r%d\"; members = [ \"a\" ]; }", i ? ", " : "", i);
+	(void)sprintf(end, "); };");
 	ck_assert_int_eq(test_file(&server, wide, strlen(wide)), EX_CONFIG);
 
 	/* A file that includes itself. */

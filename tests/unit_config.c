@@ -71,8 +71,11 @@ static void write_text(const char *path, const char *text)
 static void assert_defaults(const struct settings *settings)
 {
 	ck_assert_int_eq(settings->framing, FRAMING_LENGTH);
+	ck_assert_int_eq(settings->service, SERVICE_TRANSFORM);
+	ck_assert_int_eq(settings->dialect, DIALECT_OBJECT);
 	ck_assert_int_eq(settings->payload, PAYLOAD_TEXT);
 	ck_assert_uint_eq(settings->pipeline.n_steps, 0);
+	ck_assert_uint_eq(settings->max_requests, 256);
 	ck_assert_uint_eq(settings->max_message, 1048576);
 	ck_assert_uint_eq(settings->max_pending, 4194304);
 	ck_assert_uint_eq(settings->max_clients, 0);
@@ -177,13 +180,21 @@ START_TEST(takes_the_ends_of_ranges)
 	static const char *const texts[] = {
 		"workers = 1024;",
 		"max_clients = 1000000000; max_clients_per_address = 1000000000;",
-		"max_message = 1; max_pending = 1;",
+		"max_message = 1; max_pending = 1; listeners: ( { listen = \"unix:a\"; } );",
 		"max_message = \"1G\"; max_pending = \"16G\";",
 		"timeouts: { idle = \"365250d\"; message = 31557600000; drain = 0.0; };",
 		"workers = 1; # no end of line",
 		"workers = 1;\r\nmax_clients = 2;\r\n",
 		"/* a comment\n * @include \"none\" */ workers = 1; // \"\n",
 		"listeners: ( { listen = \"unix:a\"; greeting = \"a\n@include\"; } );",
+		"max_message = \"2K\";",
+		"chat: { history: { max_messages = 1000000000; max_age = \"365250d\"; };\n"
+		"rate: { messages = 1000000; burst = 1; }; max_rooms = 1000000;\n"
+		"max_rooms_per_client = 1; max_requests = 65536; max_topic = \"64K\";\n"
+		"max_memory = \"16G\"; };",
+		"chat: { max_rooms = 1; max_rooms_per_client = 1000000; };",
+		"chat: { max_requests = 1; max_topic = 64; max_memory = 1; };",
+		"chat: { rate: { burst = 0; messages = 0; }; rooms = ( ); };",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
@@ -229,7 +240,7 @@ START_TEST(includes_beside_the_including_file)
 		"d/e/one.conf:2: listen needs an address or an array of them, not a whole number; "
 		"write, say, listen = \"tcp://localhost:7007\";\n"
 		"d/e/one.conf:4: the key \"x\" is unknown; known are name, listen, framing, "
-		"service, "
+		"service, dialect, "
 		"transforms, payload, max_clients, max_clients_per_address, max_message, "
 		"max_pending, "
 		"greeting, timeouts, mode, user, group\n");
@@ -246,7 +257,7 @@ START_TEST(has_the_sample_built_in)
 	printed = print(builtin);
 	ck_assert_str_eq(printed, of_empty);
 	assert_defaults(&builtin->defaults);
-	ck_assert_uint_eq(builtin->n_listeners, 3);
+	ck_assert_uint_eq(builtin->n_listeners, 5);
 	ck_assert_str_eq(builtin->listeners[0].name, "upper");
 	ck_assert_int_eq(builtin->listeners[0].settings.framing, FRAMING_RAW);
 	ck_assert_int_eq(builtin->listeners[1].settings.framing, FRAMING_LINE);
@@ -254,6 +265,9 @@ START_TEST(has_the_sample_built_in)
 	assert_defaults(&builtin->listeners[2].settings);
 	ck_assert_ptr_null(builtin->listeners[0].file);
 	ck_assert_uint_eq(other->listeners[2].settings.max_message, 7168);
+	ck_assert_uint_eq(builtin->chat.n_rooms, 1);
+	ck_assert_str_eq(builtin->chat.rooms->name, "lobby");
+	ck_assert_ptr_nonnull(builtin->chat.rooms->topic);
 	config_free(builtin);
 	config_free(empty);
 	config_free(other);
@@ -263,14 +277,49 @@ END_TEST
 /* Every key that the file or a listener can have is in the sample. */
 START_TEST(tells_of_every_key_in_the_sample)
 {
-	static const char *const keys[] = {
-		"workers = ",	    "max_clients = ", "max_clients_per_address = ",
-		"max_message = ",   "max_pending = ", "greeting = ",
-		"idle = ",	    "message = ",     "handshake = ",
-		"drain = ",	    "listeners:",     "\n#name = ",
-		"\n#listen = ",	    "\n#framing = ",  "\n#service = ",
-		"\n#transforms = ", "\n#payload = ",  "\n#max_clients = ",
-		"\n#mode = ",	    "\n#user = ",     " group = "};
+	static const char *const keys[] = {"workers = ",
+					   "max_clients = ",
+					   "max_clients_per_address = ",
+					   "max_message = ",
+					   "max_pending = ",
+					   "greeting = ",
+					   "idle = ",
+					   "message = ",
+					   "handshake = ",
+					   "drain = ",
+					   "listeners:",
+					   "\n#name = ",
+					   "\n#listen = ",
+					   "\n#framing = ",
+					   "\n#service = ",
+					   "\n#transforms = ",
+					   "\n#payload = ",
+					   "\n#max_clients = ",
+					   "\n#mode = ",
+					   "\n#user = ",
+					   " group = ",
+					   "\n#dialect = ",
+					   "\nchat:",
+					   "guests = ",
+					   "create_rooms = ",
+					   "admins = ",
+					   "history: {",
+					   "max_messages = ",
+					   "max_age = ",
+					   "rate: {",
+					   "messages = ",
+					   "burst = ",
+					   "max_rooms = ",
+					   "max_rooms_per_client = ",
+					   "max_requests = ",
+					   "max_topic = ",
+					   "max_memory = ",
+					   "rooms:",
+					   "#topic = ",
+					   "\t#name = ",
+					   "\t#transforms = ",
+					   "#durable = ",
+					   "#members = "};
 	size_t len;
 	const char *text = config_builtin_text(&len);
 
@@ -293,6 +342,17 @@ START_TEST(prints_what_loads_to_the_same)
 		"},\n"
 		"{ listen = \"tcp://*:0\"; payload = \"json\"; greeting = \"\"; max_clients = 3; } "
 		");",
+		"greeting = \"hello\"; listeners: ( { listen = \"unix:c\"; service = \"chat\"; },\n"
+		"{ listen = \"unix:t\"; service = \"chat\"; dialect = \"text\"; framing = "
+		"\"line\"; },\n"
+		"{ listen = \"unix:u\"; service = \"chat\"; framing = \"line\"; mode = 0600; } );\n"
+		"chat: { guests = false; create_rooms = false; admins = [ ]; history: {\n"
+		"max_messages = 7; max_age = \"90d\"; }; rate: { messages = 3; };\n"
+		"max_rooms = 5; max_rooms_per_client = 4; max_requests = 3; max_topic = 100;\n"
+		"max_memory = 2049; rooms: ( { name = \"a\"; topic = \"\\\"\\n\"; }, { name = "
+		"\"комната\"; transforms = [ \"upper\", \"reverse\" ]; durable = false;\n"
+		"members = [ \"a\\\"b\", \"@c\" ]; } ); };",
+		"chat: { rooms: ( ); };",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
@@ -340,7 +400,11 @@ START_TEST(summarises)
 			 "reverse: tcp://localhost:33333; framing line; transform reverse; payload "
 			 "text\n"
 			 "echo: tcp://localhost:7007, udp://localhost:7007; framing length; "
-			 "transform echo; payload text\n");
+			 "transform echo; payload text\n"
+			 "chat: unix:chat.sock, tcp://localhost:1243; framing length; chat in "
+			 "dialect object\n"
+			 "talk: tcp://localhost:1244; framing line; chat in dialect text\n"
+			 "room lobby: durable; transform echo; for all\n");
 	config_free(config);
 }
 END_TEST

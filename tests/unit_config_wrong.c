@@ -101,9 +101,9 @@ static const struct {
 	 "f:1: the key \"x\" is unknown; known are idle, message, handshake, drain\n"},
 	{"max_mesage = 1;",
 	 "f:1: the key \"max_mesage\" is unknown; did you mean \"max_message\"?\n"},
-	{"chat: { };", "f:1: the key \"chat\" is unknown; known are workers, max_clients, "
-		       "max_clients_per_address, "
-		       "max_message, max_pending, greeting, timeouts, listeners\n"},
+	{"tls: { };", "f:1: the key \"tls\" is unknown; known are workers, max_clients, "
+		      "max_clients_per_address, "
+		      "max_message, max_pending, greeting, timeouts, listeners, chat\n"},
 	{"listeners = 1;", "f:1: listeners needs a list of groups, not a whole number; write, say, "
 			   "listeners = ( { listen = "
 			   "\"tcp://localhost:7007\"; } );\n"},
@@ -134,8 +134,8 @@ static const struct {
 	 "f:1: framing \"lines\" is unknown; did you mean \"line\"?\n"},
 	{LISTENER("framing = \"x\";"),
 	 "f:1: framing \"x\" is unknown; known are raw, line, length\n"},
-	{LISTENER("service = \"chat\";"),
-	 "f:1: service \"chat\" is unknown; this version serves only \"transform\"\n"},
+	{LISTENER("service = \"ftp\";"),
+	 "f:1: service \"ftp\" is unknown; known are transform, chat\n"},
 	{LISTENER("payload = \"xml\";"), "f:1: payload \"xml\" is unknown; known are text, json\n"},
 	{LISTENER("transforms = \"upper\";"), "f:1: transforms needs an array of names, not a "
 					      "string; write, say, transforms = [ \"upper\" ];\n"},
@@ -197,9 +197,11 @@ static const struct {
 	{"listeners: (\n}", "f:2: " SYNTAX},
 	{"))))", "f:1: " SYNTAX},
 	{"\n\"x\"", "f:2: a string cannot stand here; is a \"=\" or a comma missing before it?\n"},
-	{"\ngreeting = \"\\n\";", "f:2: the greeting of listener \"reverse\" holds a line end, but "
-				  "is one line in framing \"line\"; "
-				  "leave it out\n"},
+	{"\ngreeting = \"\\n\";",
+	 "f:2: the greeting of listener \"reverse\" holds a line end, but is one line in framing "
+	 "\"line\"; leave it out\n"
+	 "f:2: the greeting of listener \"talk\" holds a line end, but is one line in framing "
+	 "\"line\"; leave it out\n"},
 	{"a = 1, \"x\"",
 	 "f:1: a string cannot stand here; is a \"=\" or a comma missing before it?\n"},
 	{"\ngreeting = \"x;\n\n",
@@ -385,7 +387,7 @@ START_TEST(says_which_option_is_wrong)
 {
 	static const struct config_listen listens[] = {
 		{"localhost:1", .framing = "lines", .transforms = "upper,revers",
-		 .service = "chat"},
+		 .service = "chatt", .dialect = "texts"},
 		{.address = "tcp://a:1"},
 		{.address = "tcp://A:1",
 		 .transforms = "echo,echo,echo,echo,echo,echo,echo,echo,echo,echo,echo,echo,echo,"
@@ -407,8 +409,10 @@ START_TEST(says_which_option_is_wrong)
 		"tcp://HOST:PORT, udp://HOST:PORT or unix:PATH\n"
 		"--framing: the framing \"lines\" is unknown; did you mean \"line\"?\n"
 		"--transform: the transform \"revers\" is unknown; did you mean \"reverse\"?\n"
-		"--service: the service \"chat\" is unknown; this version serves only "
-		"\"transform\"\n"
+		"--service: the service \"chatt\" is unknown; did you mean \"chat\"?\n"
+		"--dialect: the dialect \"texts\" is unknown; did you mean \"text\"?\n"
+		"--dialect: dialect is for service \"chat\", and listener \"listen-1\" has service "
+		"\"transform\"; remove it, or choose service \"chat\"\n"
 		"--transform: it has more than 16 steps; leave some out\n"
 		"--transform: the transform \"\" is unknown; known are echo, upper, lower, "
 		"reverse\n"

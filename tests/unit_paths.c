@@ -86,10 +86,12 @@ END_TEST
 
 START_TEST(makes_the_runtime_directory)
 {
+	const char *directory = getenv("RETORT_TEST_DIRECTORY");
 	CLEANUP(freep) char *first = NULL, *second = NULL;
 	struct stat status;
 
-	ck_assert_int_eq(chdir(getenv("RETORT_TEST_DIRECTORY")), 0);
+	ck_assert_ptr_nonnull(directory);
+	ck_assert_int_eq(chdir(directory), 0);
 	set("RUNTIME_DIRECTORY", "made");
 	(void)umask(0077);
 	first = paths_make_runtime_directory();
