@@ -2,7 +2,6 @@
 #include "output.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 
 #include "text.h"
@@ -49,7 +48,6 @@ static int append_base64(struct buffer *buffer, const uint8_t *data, size_t len)
 	return r;
 }
 
-/* {"text":"…"}, and the bytes themselves when they are not UTF-8 throughout. */
 /*
  * Prints a line of JSON in ASCII. DEL alone is no control character to JSON, but is to a terminal.
  * output_flush() sees a failure.
@@ -64,13 +62,25 @@ static void write_ascii(const char *text)
 	(void)fputc('\n', stdout);
 }
 
+int output_json(const json_t *value)
+{
+	/* ASCII only: what others wrote may hold characters that a terminal obeys. */
+	char *text = json_dumps(value, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY);
+
+	if (!text)
+		return -ENOMEM;
+	write_ascii(text);
+	free(text);
+	return 0;
+}
+
+/* {"text":"…"}, and the bytes themselves when they are not UTF-8 throughout. */
 static int write_json(struct output *output, struct bytes body)
 {
 	const bool valid = text_valid_prefix(body.data, body.len) == body.len;
 	struct buffer *buffer = &output->text;
 	json_t *object;
 	size_t len;
-	char *text;
 	int r;
 
 	r = append_utf8(buffer, body.data, body.len);
@@ -85,18 +95,12 @@ static int write_json(struct output *output, struct bytes body)
 				json_stringn_nocheck(len ? (char *)buffer->data : "", len)) < 0 ||
 	    (!valid && json_object_set_new(object, "bytes",
 					   json_stringn_nocheck((char *)buffer->data + len,
-								buffer->len - len)) < 0)) {
-		json_decref(object);
-		return -ENOMEM;
-	}
-	/* ASCII only: what others wrote may hold characters that a terminal obeys. */
-	text = json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII);
+								buffer->len - len)) < 0))
+		r = -ENOMEM;
+	else
+		r = output_json(object);
 	json_decref(object);
-	if (!text)
-		return -ENOMEM;
-	write_ascii(text);
-	free(text);
-	return 0;
+	return r;
 }
 
 /* A newline is what ends a line for us too, and stays; the rest goes through text_append_safe(). */

@@ -6,6 +6,7 @@
  * harmless for a terminal, or as JSON. Ends with the process by SIGPIPE when nobody reads.
  */
 
+#include <jansson.h>
 #include <stdbool.h>
 
 #include "bytes.h"
@@ -28,3 +29,9 @@ int output_flush(struct output *output);
 
 /* Ends the last line on a terminal, so that the prompt stands in its own, and frees the memory. */
 void output_done(struct output *output);
+
+/*
+ * Writes a value of JSON as one line of ASCII, harmless to any terminal. Returns 0 or -ENOMEM;
+ * output_flush() sees whether the output takes it.
+ */
+int output_json(const json_t *value);

@@ -5,10 +5,12 @@
 #include <string.h>
 
 #define DEFAULT_ADDRESS	 "unix:chat.sock"
+#define DEFAULT_CONTROL	 "unix:control.sock"
 #define SYSTEM_DIRECTORY "/run/retort"
 
 void target_done(struct target *target)
 {
+	free(target->address);
 	free(target->endpoints);
 	*target = (struct target){0};
 }
@@ -69,47 +71,104 @@ static int add_runtime_endpoints(struct target *target, const struct address *ad
 
 static int resolve(struct target *target, const struct address *address)
 {
-	const char *path = address->path;
-
-	if (address->transport == TRANSPORT_UNIX && path[0] != '/' && path[0] != '@')
+	if (target->relative)
 		return add_runtime_endpoints(target, address);
 	return add_endpoints(target, address, NULL);
 }
 
-int target_find(const struct common *common, struct target *ret_target)
+/* Says what text is; the target has the rest already. */
+static int describe(const struct common *common, const char *text, struct target *target,
+		    struct address *ret_address)
 {
-	const char *text = common->address ?: getenv("RETORT_ADDRESS"), *problem;
-	CLEANUP(address_done) struct address address = {0};
-	struct target target = {.implied = !text || !*text};
-	int r, status;
+	struct address address;
+	const char *problem;
+	int r;
 
-	if (target.implied)
-		text = DEFAULT_ADDRESS;
 	r = address_parse(text, &address, &problem);
 	if (r == -ENOMEM)
 		return out_of_memory();
 	if (r < 0)
 		return usage_error(common, "the address \"%s\": %s", text, problem);
-
-	target.transport = address.transport;
-	(void)address_format(&address, target.name);
-	status = resolve(&target, &address);
-	if (status != STATUS_GO_ON) {
-		target_done(&target);
-		return status;
+	target->address = strdup(text);
+	if (!target->address) {
+		address_done(&address);
+		return out_of_memory();
 	}
-	*ret_target = target;
+	target->transport = address.transport;
+	target->relative = address.transport == TRANSPORT_UNIX && address.path[0] != '/' &&
+			   address.path[0] != '@';
+	(void)address_format(&address, target->name);
+	*ret_address = address;
 	return STATUS_GO_ON;
+}
+
+static int find(const struct common *common, bool resolving, struct target *ret_target)
+{
+	const char *text = common->address ?: getenv("RETORT_ADDRESS");
+	CLEANUP(address_done) struct address address = {0};
+	struct target target = {.implied = !text || !*text};
+	int status;
+
+	status = describe(common, target.implied ? DEFAULT_ADDRESS : text, &target, &address);
+	if (status == STATUS_GO_ON && resolving)
+		status = resolve(&target, &address);
+	if (status == STATUS_GO_ON)
+		*ret_target = target;
+	else
+		target_done(&target);
+	return status;
+}
+
+int target_find(const struct common *common, struct target *ret_target)
+{
+	return find(common, true, ret_target);
+}
+
+int target_name(const struct common *common, struct target *ret_target)
+{
+	return find(common, false, ret_target);
+}
+
+int target_name_control(const struct common *common, const char *path, struct target *ret_target)
+{
+	CLEANUP(address_done) struct address address = {0};
+	struct target target = {.implied = !path, .control = true};
+	CLEANUP(freep) char *directory = NULL, *text = NULL;
+	int status;
+
+	if (path && common->address)
+		return usage_error(common, "--control and -c exclude each other");
+	if (common->address)
+		return target_name(common, ret_target);
+	if (!path)
+		text = strdup(DEFAULT_CONTROL);
+	/* It is a file's path, as the shell completes it: relative to the working directory. */
+	else if (path[0] == '/')
+		text = asprintf(&text, "unix:%s", path) < 0 ? NULL : text;
+	else if ((directory = get_current_dir_name()))
+		text = asprintf(&text, "unix:%s/%s", directory, path) < 0 ? NULL : text;
+	if (!text)
+		return out_of_memory();
+	status = describe(common, text, &target, &address);
+	if (status == STATUS_GO_ON)
+		*ret_target = target;
+	return status;
 }
 
 static int nothing_there(const struct target *target)
 {
-	if (target->implied)
-		complain("no address was given, and there is no retortd at %s either; say where "
+	if (target->implied && target->control)
+		complain("no retortd runs here: nobody listens at %s; start it with 'systemctl "
+			 "start retortd', or by hand with 'retortd', or say with --control where "
+			 "its socket is",
+			 target->name);
+	else if (target->implied)
+		complain("no address was given, and there is no retortd at %s either; start it "
+			 "with 'systemctl start retortd', or by hand with 'retortd', or say where "
 			 "it is with -c, for example -c tcp://localhost:7007, or in "
 			 "$RETORT_ADDRESS",
 			 target->name);
-	else if (target->transport == TRANSPORT_UNIX && target->n_endpoints > 1)
+	else if (target->relative)
 		complain("%s: there is no such socket in the runtime directories; for another "
 			 "place give the whole path",
 			 target->name);

@@ -11,7 +11,10 @@
 struct target {
 	enum transport transport;
 	bool implied;		     /* nobody gave an address: it is the usual socket */
+	bool control;		     /* it is the control socket */
+	bool relative;		     /* it is looked for in the runtime directories */
 	char name[ADDRESS_TEXT_MAX]; /* as given, for a person */
+	char *address;		     /* in full, as retort_new() takes it; owned */
 	struct endpoint *endpoints;  /* to be tried in this order; owned */
 	size_t n_endpoints;
 };
@@ -21,6 +24,15 @@ struct target {
  * with *ret_target set, which target_done() frees.
  */
 int target_find(const struct common *common, struct target *ret_target);
+
+/* The same, but does not resolve it: there are no endpoints. */
+int target_name(const struct common *common, struct target *ret_target);
+
+/*
+ * The same for what is asked through the control socket: path, as given by --control, or the
+ * address of -c, which then is a chat listener's, or, when both are NULL, the usual control socket.
+ */
+int target_name_control(const struct common *common, const char *path, struct target *ret_target);
 
 void target_done(struct target *target);
 

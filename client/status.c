@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * How the daemon is: retort status, clients, health, and reload. Each is one question without
+ * arguments through the control socket; they differ in how they show the answer.
+ */
+
+#include "status.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "control.h"
+#include "reply.h"
+#include "sanction_list.h"
+#include "table.h"
+#include "text.h"
+
+static uint64_t number_of(const json_t *object, const char *name)
+{
+	const json_t *value = json_object_get(object, name);
+
+	return json_integer_value(value) > 0 ? (uint64_t)json_integer_value(value) : 0;
+}
+
+static const char *string_of(const json_t *object, const char *name)
+{
+	return json_string_value(json_object_get(object, name)) ?: "";
+}
+
+static struct table table_of(const struct table_column *columns, size_t n_columns)
+{
+	return (struct table){
+		.columns = columns, .n_columns = n_columns, .terminal = isatty(STDOUT_FILENO)};
+}
+
+/* ---- retort status ---- */
+
+static int print_listeners(const json_t *listeners)
+{
+	static const struct table_column columns[] = {
+		{"LISTENER", false}, {"SERVICE", false}, {"CLIENTS", true}, {"MESSAGES", true}};
+	CLEANUP(table_done) struct table table = table_of(columns, ARRAY_SIZE(columns));
+	json_t *listener;
+	size_t i;
+
+	json_array_foreach(listeners, i, listener)
+		if (table_add(&table, string_of(listener, "name")) < 0 ||
+		    table_add(&table, string_of(listener, "service")) < 0 ||
+		    table_add_number(&table, number_of(listener, "clients")) < 0 ||
+		    table_add_number(&table, number_of(listener, "messages")) < 0)
+			return out_of_memory();
+	if (i > 0)
+		(void)putchar('\n');
+	table_print(&table);
+	return STATUS_GO_ON;
+}
+
+static int print_sanctions(const json_t *stats, const char *name, const char *heading)
+{
+	const json_t *sanctions = json_object_get(stats, name);
+
+	if (json_array_size(sanctions) == 0)
+		return STATUS_GO_ON;
+	(void)putchar('\n');
+	return sanction_list_print(sanctions, heading, false);
+}
+
+static int print_status(const json_t *stats)
+{
+	char uptime[SPAN_TEXT_MAX];
+	int status;
+
+	(void)printf("retortd %s, up %s\n", string_of(stats, "version"),
+		     span_format(number_of(stats, "uptime") * 1000, uptime));
+	(void)printf("clients   %" PRIu64 "\n", number_of(stats, "clients"));
+	(void)printf("rooms     %" PRIu64 "\n", number_of(stats, "rooms"));
+	(void)printf("messages  %" PRIu64 ", %.10g a second\n", number_of(stats, "messages"),
+		     json_number_value(json_object_get(stats, "messages_per_second")));
+	(void)printf("bytes     %" PRIu64 " in, %" PRIu64 " out\n", number_of(stats, "bytes_in"),
+		     number_of(stats, "bytes_out"));
+	status = print_listeners(json_object_get(stats, "listeners"));
+	if (status == STATUS_GO_ON)
+		status = print_sanctions(stats, "bans", "BANNED");
+	if (status == STATUS_GO_ON)
+		status = print_sanctions(stats, "mutes", "MUTED");
+	return status;
+}
+
+/* ---- retort clients ---- */
+
+/* The rooms of a client in one cell. */
+static int add_rooms(struct table *table, const json_t *rooms)
+{
+	CLEANUP(buffer_done) struct buffer text = {0};
+	json_t *room;
+	size_t i;
+	int r = 0;
+
+	json_array_foreach(rooms, i, room) {
+		const char *name = json_string_value(room) ?: "";
+
+		if (i > 0)
+			r = buffer_append(&text, ",", 1);
+		if (r == 0)
+			r = buffer_append(&text, name, strlen(name));
+		if (r < 0)
+			return r;
+	}
+	r = buffer_append(&text, "", 1);
+	return r < 0 ? r : table_add(table, (const char *)text.data);
+}
+
+static int add_client(struct table *table, const json_t *client)
+{
+	static const char *const strings[] = {"listener", "peer", "nick", "user"};
+	static const char *const numbers[] = {"messages", "bytes_in", "bytes_out"};
+	char since[MOMENT_TEXT_MAX];
+	int r = table_add_number(table, number_of(client, "client"));
+
+	for (size_t i = 0; i < ARRAY_SIZE(strings) && r == 0; i++)
+		r = table_add(table, string_of(client, strings[i]));
+	if (r == 0)
+		r = table_add(table, reply_time(json_object_get(client, "since"), since));
+	for (size_t i = 0; i < ARRAY_SIZE(numbers) && r == 0; i++)
+		r = table_add_number(table, number_of(client, numbers[i]));
+	return r < 0 ? r : add_rooms(table, json_object_get(client, "rooms"));
+}
+
+static int print_clients(const struct common *common, json_t *reply)
+{
+	static const struct table_column columns[] = {
+		{"CLIENT", true}, {"LISTENER", false}, {"PEER", false},	   {"NICK", false},
+		{"USER", false},  {"SINCE", false},    {"MESSAGES", true}, {"IN", true},
+		{"OUT", true},	  {"ROOMS", false},
+	};
+	CLEANUP(table_done) struct table table = table_of(columns, ARRAY_SIZE(columns));
+	json_t *client;
+	size_t i;
+
+	json_array_foreach(json_object_get(reply, "clients"), i, client) {
+		int status = common->json ? reply_print_object(json_incref(client)) : STATUS_GO_ON;
+
+		if (status != STATUS_GO_ON)
+			return status;
+		if (!common->json && add_client(&table, client) < 0)
+			return out_of_memory();
+	}
+	table_print(&table);
+	return STATUS_GO_ON;
+}
+
+/* ---- retort health ---- */
+
+static int print_health(const struct common *common, json_t *reply)
+{
+	const bool healthy = json_is_true(json_object_get(reply, "healthy"));
+	json_t *problem;
+	size_t i;
+
+	json_array_foreach(json_object_get(reply, "problems"), i, problem) {
+		CLEANUP(buffer_done) struct buffer text = {0};
+		const char *words = json_string_value(problem) ?: "";
+
+		if (common->json || common->quiet)
+			break;
+		if (text_append_safe(&text, words, strlen(words)) < 0 ||
+		    buffer_append(&text, "\n", 1) < 0)
+			return out_of_memory();
+		(void)fwrite(text.data, 1, text.len, stdout);
+	}
+	if (common->json && reply_print_object(json_incref(reply)) != STATUS_GO_ON)
+		return STATUS_SYSTEM;
+	if (healthy && !common->json && !common->quiet)
+		(void)puts("healthy");
+	return healthy ? STATUS_GO_ON : STATUS_REFUSED;
+}
+
+/* ---- retort reload ---- */
+
+static int print_reload(const struct common *common, json_t *reply)
+{
+	if (common->json)
+		return reply_print_object(json_incref(reply));
+	if (!common->quiet)
+		(void)puts("the configuration is in effect");
+	return STATUS_GO_ON;
+}
+
+/* ---- the commands ---- */
+
+static int ask(struct common *common, int argc, char *argv[], enum retort_op op,
+	       int (*print)(const struct common *common, json_t *reply))
+{
+	static const struct option options[] = {CONTROL_LONG, COMMON_LONG};
+	const struct retort_request request = {.op = op};
+	const char *control = NULL;
+	json_t *reply;
+	int option, status;
+
+	while ((option = getopt_long(argc, argv, COMMON_SHORT, options, NULL)) >= 0) {
+		status = control_option(common, option, &control);
+		if (status != STATUS_GO_ON)
+			return status;
+	}
+	if (optind < argc)
+		return usage_error(common, "it takes no argument");
+	status = control_ask(common, control, &request, &reply);
+	if (status != STATUS_GO_ON)
+		return status;
+	status = print(common, reply);
+	json_decref(reply);
+	return status == STATUS_GO_ON ? STATUS_DONE : status;
+}
+
+static int print_stats(const struct common *common, json_t *reply)
+{
+	return common->json ? reply_print_object(json_incref(reply)) : print_status(reply);
+}
+
+static int status_run(struct common *common, int argc, char *argv[])
+{
+	return ask(common, argc, argv, RETORT_OP_STATS, print_stats);
+}
+
+static int clients_run(struct common *common, int argc, char *argv[])
+{
+	return ask(common, argc, argv, RETORT_OP_CLIENTS, print_clients);
+}
+
+static int health_run(struct common *common, int argc, char *argv[])
+{
+	return ask(common, argc, argv, RETORT_OP_HEALTH, print_health);
+}
+
+static int reload_run(struct common *common, int argc, char *argv[])
+{
+	return ask(common, argc, argv, RETORT_OP_RELOAD, print_reload);
+}
+
+const struct command command_status = {
+	.name = "status",
+	.arguments = "[OPTION...]",
+	.summary = "show what the daemon has done and does",
+	.help = "Shows clients, rooms, messages, bytes and listeners of the daemon, and the bans\n"
+		"and mutes in force. For administrators. With --json it is one object.\n"
+		"\n" CONTROL_HELP "\n"
+		"Examples:\n"
+		"  retort status\n"
+		"  retort status --json | jq .clients\n"
+		"\n",
+	.run = status_run,
+};
+
+const struct command command_clients = {
+	.name = "clients",
+	.arguments = "[OPTION...]",
+	.summary = "list who is connected, and from where",
+	.help = "Lists the connections: number, listener, address, nick, user, since when, "
+		"messages\n"
+		"that came, bytes in and out, and rooms. For administrators. In a pipe a tab "
+		"stands\n"
+		"between them, and there are no headings. With --json a client is an object.\n"
+		"\n" CONTROL_HELP "\n"
+		"Examples:\n"
+		"  retort clients\n"
+		"  retort clients --json | jq -r .peer\n"
+		"\n",
+	.run = clients_run,
+};
+
+const struct command command_health = {
+	.name = "health",
+	.arguments = "[OPTION...]",
+	.summary = "say whether all is well",
+	.help = "Exits with 0 only when every listener is open, the log of the rooms can be\n"
+		"written, and the workers turn; otherwise it says what is wrong, a line each, and\n"
+		"exits with 1. For administrators. With -q it prints nothing.\n"
+		"\n" CONTROL_HELP "\n"
+		"Example:\n"
+		"  retort -q health || systemctl restart retortd\n"
+		"\n",
+	.run = health_run,
+};
+
+const struct command command_reload = {
+	.name = "reload",
+	.arguments = "[OPTION...]",
+	.summary = "put a changed configuration in effect",
+	.help = "Has the daemon read its configuration anew. When that is wrong, says so and "
+		"exits\n"
+		"with 1, and the one before stays in effect. For administrators.\n"
+		"\n" CONTROL_HELP "\n"
+		"Example:\n"
+		"  retort reload && retort status\n"
+		"\n",
+	.run = reload_run,
+};
