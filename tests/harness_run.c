@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -18,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const char *client_path(char path[static PATH_MAX])
+const char *run_client_path(char path[static PATH_MAX])
 {
 	const char *given = getenv("RETORT");
 	ssize_t len;
@@ -89,7 +88,7 @@ void run_start(struct run *run, const struct run_setup *setup, const char *const
 	int in;
 
 	setup = setup ? setup : &nothing;
-	words[0] = (char *)client_path(path);
+	words[0] = (char *)run_client_path(path);
 	for (; *arguments; arguments++) {
 		ck_assert_uint_lt(n, ARRAY_SIZE(words) - 1);
 		words[n++] = (char *)*arguments;

@@ -6,6 +6,7 @@
  * (default: retort in the folder above the test's own). It dies with the test that started it.
  */
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -41,6 +42,9 @@ void run_start(struct run *run, const struct run_setup *setup, const char *const
 void run_end(struct run *run);
 
 void run_done(struct run *run);
+
+/* Where the client is; returns path or $RETORT. */
+const char *run_client_path(char path[static PATH_MAX]);
 
 /* The words of a command line. */
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
