@@ -11,6 +11,6 @@ void commands_typed(struct talk *talk, const char *typed);
 /* Says a line as it is, in the current room; patient as in request_say(). */
 void commands_say(struct talk *talk, const char *text, bool patient);
 
-/* A line_complete() for a struct talk. */
-void commands_complete(void *talk, const char *line, size_t before, const char *word,
+/* A line_complete(); data is a struct talk. */
+void commands_complete(void *data, const char *line, size_t before, const char *word,
 		       struct line_matches *matches);

@@ -123,7 +123,9 @@ static char *next_match(const char *word, int state)
 	(void)word; /* it was looked at before */
 	if (state == 0)
 		the_line->next_match = 0;
-	return the_line->next_match < matches->n ? STEAL(matches->words[the_line->next_match++])
+	else
+		the_line->next_match++;
+	return the_line->next_match < matches->n ? STEAL(matches->words[the_line->next_match])
 						 : NULL;
 }
 

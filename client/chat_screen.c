@@ -34,9 +34,9 @@ static void set_day(struct screen *screen, const struct tm *tm)
 
 void screen_init(struct screen *screen, struct line *line)
 {
-	const char *no_color = getenv("NO_COLOR"), *terminal = getenv("TERM");
+	const char *no_color = getenv("NO_COLOR"), *terminal = getenv("TERM") ?: "";
 	const char *colors = getenv("COLORTERM");
-	const bool dumb = !terminal || !*terminal || strcmp(terminal, "dumb") == 0;
+	const bool dumb = !*terminal || strcmp(terminal, "dumb") == 0;
 	const time_t now = time(NULL);
 	struct tm today;
 
