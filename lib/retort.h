@@ -108,8 +108,7 @@ enum retort_refusal {
 	RETORT_STORAGE,
 	RETORT_MUTED,
 	RETORT_SHUTTING_DOWN,
-	RETORT_NOT_RELOADED,
-	RETORT_OTHER_REFUSAL /* one that this library does not know */
+	RETORT_NOT_RELOADED
 };
 
 struct retort_message {
