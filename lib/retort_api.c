@@ -171,7 +171,7 @@ int retort_timeout(const struct retort *retort)
 
 int retort_process(struct retort *retort)
 {
-	return process(retort);
+	return process_step(retort);
 }
 
 /* Makes room joined for what this request does to it. */
@@ -254,7 +254,7 @@ int retort_next(struct retort *retort, int timeout, struct retort_event *ret_eve
 
 	item_free(STEAL(retort->current));
 	while (list_empty(&retort->inbox.items)) {
-		r = process(retort);
+		r = process_step(retort);
 		if (!list_empty(&retort->inbox.items))
 			break;
 		if (r == 0 && deadline <= moment_now())
@@ -277,7 +277,7 @@ int retort_connect(struct retort *retort, int timeout)
 	if (retort->phase == PHASE_FAILED)
 		state_restart(retort);
 	while (r == 0) {
-		r = process(retort);
+		r = process_step(retort);
 		if (retort->phase == PHASE_LIVE)
 			return 0;
 		if (retort->phase == PHASE_FAILED && retort->refusal)
@@ -308,7 +308,7 @@ static int await_answer(struct retort *retort, uint64_t deadline)
 	int r;
 
 	for (;;) {
-		r = process(retort);
+		r = process_step(retort);
 		if (retort->answer)
 			return 0;
 		if (r == 0 && deadline <= moment_now())

@@ -273,7 +273,7 @@ static void end_of_patience(struct retort *retort)
 	state_end(retort, -ETIMEDOUT, NULL, "no answer came in time");
 }
 
-int process(struct retort *retort)
+int process_step(struct retort *retort)
 {
 	bool silent;
 
