@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "database.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "database_schema.h"
+#include "util.h"
+
+/* ---- what is wrong ---- */
+
+static int note(struct database *database, int error)
+{
+	if (database->writing && database->failed == 0)
+		database->failed = error;
+	return error;
+}
+
+static int fail(struct database *database, int result)
+{
+	database_file_explain(&database->file, result, database->problem,
+			      sizeof(database->problem));
+	return note(database, database_file_errno(database->file.db, result));
+}
+
+int database_fail(struct database *database, int error)
+{
+	(void)snprintf(database->problem, sizeof(database->problem), "%s: %s", database->file.path,
+		       strerror(-error));
+	return note(database, error);
+}
+
+/* ---- opening and closing ---- */
+
+int database_open(struct database *database, const char *directory, const char *const *sql,
+		  size_t n)
+{
+	int r;
+
+	*database = (struct database){.file.lock = -1};
+	r = database_file_open(directory, &database->file, database->problem,
+			       sizeof(database->problem));
+	if (r < 0)
+		return r;
+	database->statements = calloc(n, sizeof(sqlite3_stmt *));
+	if (!database->statements)
+		return database_fail(database, -ENOMEM);
+	database->n_statements = n;
+	for (size_t i = 0; i < n; i++) {
+		int result =
+			sqlite3_prepare_v3(database->file.db, sql[i], -1, SQLITE_PREPARE_PERSISTENT,
+					   &database->statements[i], NULL);
+
+		if (result != SQLITE_OK)
+			return fail(database, result);
+	}
+	return 0;
+}
+
+void database_close(struct database *database)
+{
+	for (size_t i = 0; i < database->n_statements; i++)
+		(void)sqlite3_finalize(database->statements[i]); /* none is in the middle */
+	free(database->statements);
+	database_file_close(&database->file);
+	*database = (struct database){.file.lock = -1};
+}
+
+/* ---- transactions ---- */
+
+void database_rollback(struct database *database)
+{
+	database->writing = false;
+	database->failed = 0;
+	/* After some errors SQLite has done it by itself. If it fails, it is tried again before
+	   the next transaction. */
+	if (!sqlite3_get_autocommit(database->file.db))
+		(void)sqlite3_exec(database->file.db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+/* Prepared anew each time, which takes a microsecond or two for one of so few words. */
+static int run_words(struct database *database, const char *sql)
+{
+	int result = sqlite3_exec(database->file.db, sql, NULL, NULL, NULL);
+
+	return result == SQLITE_OK ? 0 : fail(database, result);
+}
+
+int database_begin(struct database *database)
+{
+	int r;
+
+	database_rollback(database);
+	r = run_words(database, "BEGIN IMMEDIATE");
+	database->writing = r == 0;
+	return r;
+}
+
+int database_commit(struct database *database)
+{
+	int r = database->failed < 0 ? database->failed : run_words(database, "COMMIT");
+
+	if (r == 0)
+		database->writing = false;
+	return r;
+}
+
+int database_probe(struct database *database)
+{
+	char sql[48];
+
+	/* It has this version already, but is written nevertheless. */
+	(void)snprintf(sql, sizeof(sql), "PRAGMA user_version = %i", database_schema_version());
+	return run_words(database, sql);
+}
+
+/* ---- statements ---- */
+
+int database_next(struct database *database, size_t statement)
+{
+	int result = sqlite3_step(database->statements[statement]), r;
+
+	if (result == SQLITE_ROW)
+		return 1;
+	r = result == SQLITE_DONE ? 0 : fail(database, result);
+	return database_leave(database, statement, r);
+}
+
+int database_leave(struct database *database, size_t statement, int r)
+{
+	(void)sqlite3_reset(database->statements[statement]); /* says again what step said */
+	return r;
+}
+
+int database_run(struct database *database, size_t statement)
+{
+	/* After a failure SQLite may write for good at once what should be part of a whole. */
+	return database->failed < 0 ? database->failed : database_next(database, statement);
+}
+
+uint64_t database_last_id(const struct database *database)
+{
+	return (uint64_t)sqlite3_last_insert_rowid(database->file.db);
+}
+
+/* Binding cannot fail: the places exist, nothing is copied, and no text is near SQLite's limit. */
+void database_bind_number(struct database *database, size_t statement, int place, uint64_t number)
+{
+	(void)sqlite3_bind_int64(database->statements[statement], place, (sqlite3_int64)number);
+}
+
+void database_bind_bytes(struct database *database, size_t statement, int place, const char *text,
+			 size_t len)
+{
+	(void)sqlite3_bind_text64(database->statements[statement], place, text, len, SQLITE_STATIC,
+				  SQLITE_UTF8);
+}
+
+void database_bind_text(struct database *database, size_t statement, int place, const char *text)
+{
+	database_bind_bytes(database, statement, place, text, text ? strlen(text) : 0);
+}
+
+uint64_t database_number(struct database *database, size_t statement, int column)
+{
+	return (uint64_t)sqlite3_column_int64(database->statements[statement], column);
+}
+
+const char *database_text_or_null(struct database *database, size_t statement, int column)
+{
+	return (const char *)sqlite3_column_text(database->statements[statement], column);
+}
+
+const char *database_text(struct database *database, size_t statement, int column)
+{
+	const char *text = database_text_or_null(database, statement, column);
+
+	return text ? text : "";
+}
+
+size_t database_text_len(struct database *database, size_t statement, int column)
+{
+	return (size_t)sqlite3_column_bytes(database->statements[statement], column);
+}
+
+int database_complete(struct database *database)
+{
+	bool short_of_memory = sqlite3_errcode(database->file.db) == SQLITE_NOMEM;
+
+	return short_of_memory ? fail(database, SQLITE_NOMEM) : 0;
+}
