@@ -17,14 +17,17 @@ enum sanction_what { SANCTION_USER, SANCTION_NICK, SANCTION_ADDRESS };
 struct sanction {
 	enum sanction_kind kind;
 	enum sanction_what what;
-	char *target;	   /* for a person: a name, an address, or ADDRESS/BITS; owned */
+	char *target;	   /* a name as name_fold() makes it, an address, or ADDRESS/BITS; owned */
 	uint64_t until;	   /* milliseconds since 1970; 0: for ever */
-	char *by, *reason; /* owned; reason may be "" */
+	char *by, *reason; /* owned; "" is none */
 };
 
 struct sanctions;
 
-/* Those of the store, which outlives them; NULL: kept in memory only. NULL when out of memory. */
+/*
+ * Takes up those of the store, which outlives them; NULL: kept in memory only. Returns 0; -ENOMEM;
+ * -EBADMSG when the store has what is no sanction; or what the store said.
+ */
 int sanctions_new(struct store *store, struct sanctions **ret_sanctions);
 void sanctions_free(struct sanctions *sanctions);
 
@@ -35,14 +38,19 @@ struct sanctions_subject {
 	const struct in6_addr *ip; /* IPv4 as IPv4-mapped; NULL: none */
 };
 
-/* Returns the sanction of this kind that hits subject at the time now, or NULL. */
+/*
+ * Returns the sanction of this kind that hits subject at the time now, or NULL: that of the user,
+ * else of the nick, else of the smallest network. It belongs to sanctions, until one is added or
+ * removed.
+ */
 const struct sanction *sanctions_find(struct sanctions *sanctions, enum sanction_kind kind,
 				      const struct sanctions_subject *subject, uint64_t now);
 
 /*
  * Adds one, or replaces that of the same kind and target; writes to the store, in a transaction of
- * its own. Returns 0; -EINVAL when the target is no name, address or network; or what the store
- * said. What is given is copied.
+ * its own, and clears away those whose time is over. The target may be written in any way: any
+ * letter case, any address of the network. Returns 0; -EINVAL when it is no name, address or
+ * network; or what the store said: nothing has changed then. What is given is copied.
  */
 int sanctions_add(struct sanctions *sanctions, const struct sanction *sanction);
 
