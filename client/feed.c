@@ -278,9 +278,9 @@ static int take_event(struct feed *feed, const struct retort_event *event)
 		take_limits(feed, event->reply);
 		return STATUS_GO_ON;
 	case RETORT_DISCONNECTED:
+		if (feed->connection->common->verbose && !feed->lost) /* each try ends so */
+			complain("the connection was lost; trying again");
 		feed->lost = event->status;
-		if (feed->connection->common->verbose)
-			complain("the connection was lost, trying again");
 		return STATUS_GO_ON;
 	case RETORT_ROOM_LOST:
 		return refused("", event->token ?: "not_member", event->text);

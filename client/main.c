@@ -12,16 +12,42 @@
 
 #include "ask.h"
 #include "bench.h"
+#include "chat_main.h"
 #include "command.h"
+#include "convert.h"
+#include "moderate.h"
 #include "ping.h"
+#include "rooms.h"
+#include "say.h"
+#include "status.h"
 #include "suggest.h"
+#include "tail.h"
+#include "topic.h"
 
+/* clang-format off */
 const struct command *const command_table[] = {
 	&command_ask,
+	&command_transform,
+	&command_chat,
+	&command_say,
+	&command_tail,
+	&command_rooms,
+	&command_who,
+	&command_topic,
 	&command_ping,
 	&command_bench,
+	&command_status,
+	&command_clients,
+	&command_kick,
+	&command_ban,
+	&command_unban,
+	&command_mute,
+	&command_unmute,
+	&command_reload,
+	&command_health,
 	NULL,
 };
+/* clang-format on */
 
 static const struct command *command_find(const char *name)
 {

@@ -18,7 +18,8 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parent.parent
 RETORTD = os.environ.get("RETORTD", str(TOP / "build/retortd"))
 RETORT = os.environ.get("RETORT", str(TOP / "build/retort"))
-COMMANDS = ("ask", "ping", "bench")
+COMMANDS = ("ask", "transform", "chat", "say", "tail", "rooms", "who", "topic", "ping", "bench",
+            "status", "clients", "kick", "ban", "unban", "mute", "unmute", "reload", "health")
 DEADLINE = 60  # seconds, for anything
 WITHOUT_DEFAULT = {"name", "listen", "user", "group", "listeners"}
 
