@@ -70,6 +70,7 @@ override LDFLAGS += -fsanitize=fuzzer,address,undefined
 endif
 
 includes_daemon := -Idaemon
+includes_bench := -Idaemon
 includes_client := -Iclient
 includes_tests := -Idaemon -Iclient -Itests
 
@@ -193,9 +194,9 @@ $(OUT)/tests/preload_%.so: tests/preload_%.c $(OUT)/flags
 	@mkdir -p $(@D)
 	$(say)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -fPIC -shared -o $@ $< -ldl
 
-$(OUT)/bench/%: $(OUT)/obj/bench/%.o $(OUT)/libretort.a
+$(OUT)/bench/%: $(OUT)/obj/bench/%.o $(OUT)/libdaemon.a $(OUT)/libretort.a
 	@mkdir -p $(@D)
-	$(LINK) $(LIBS_LIB) -lm
+	$(LINK) -Wl,--as-needed $(LIBS_DAEMON) $(LIBS_LIB)
 
 .PHONY: tests
 tests: all $(CHECKS) $(FUZZERS) $(PRELOADS) ## build all tests
