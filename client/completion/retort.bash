@@ -30,71 +30,168 @@ _retort_addresses()
 	compopt -o nospace
 }
 
-_retort()
+# Completes the first column of what a command lists: "rooms" or "who". The server is the one of
+# the command line, and what it says is taken as it is, never as words of the shell.
+_retort_names()
 {
-	local current command="" option i
-	local -a words
-	local common="--connect --json --timeout --quiet --verbose --help --version"
-
-	# The word at the cursor as typed: colons and equal signs do not end it.
-	current=${COMP_LINE:0:COMP_POINT}
-	current=${current##*[[:space:]]}
-	if [[ $current == --*=* ]]; then
-		option=${current%%=*}
-		current=${current#*=}
-	else
-		read -r -a words <<< "${COMP_LINE:0:COMP_POINT-${#current}}"
-		option=${words[${#words[@]} - 1]}
-	fi
-	for i in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-		case $i in
-		ask | ping | bench)
-			command=$i
-			break
+	local list=$1 current=$2 prefix=$3 name rest quoted i
+	local -a address=()
+	for ((i = 1; i < ${#words[@]} - 1; i++)); do
+		case ${words[i]} in
+		-c | --connect)
+			address=(-c "${words[i + 1]}")
 			;;
 		esac
 	done
+	for i in "${words[@]}"; do
+		if [[ $i == --connect=* ]]; then
+			address=(-c "${i#*=}")
+		fi
+	done
+	while IFS=$'\t' read -r name rest; do
+		printf -v quoted %q "$prefix$name"
+		if [[ -n $name && $quoted == "$current"* ]]; then
+			COMPREPLY+=("$quoted")
+		fi
+	done < <("${words[0]}" -q --timeout 1 "${address[@]}" "$list" 2>/dev/null)
+}
+
+_retort()
+{
+	local current command="" option="" at=0 takes i
+	local -a words
+	local common="--connect --json --timeout --quiet --verbose --help --version"
+	local commands="ask transform chat say tail rooms who topic ping bench status clients kick"
+	commands+=" ban unban mute unmute reload health"
+
+	# The words as typed: colons and equal signs do not end them.
+	current=${COMP_LINE:0:COMP_POINT}
+	current=${current##*[[:space:]]}
+	read -r -a words <<< "${COMP_LINE:0:COMP_POINT-${#current}}"
+	if [[ $current == --*=* ]]; then
+		option=${current%%=*}
+		current=${current#*=}
+	elif ((${#words[@]} > 0)); then
+		option=${words[${#words[@]} - 1]}
+	fi
+
+	# The command, and which of its arguments the cursor is at.
+	takes="@(-c|--connect|--timeout)"
+	for ((i = 1; i < ${#words[@]}; i++)); do
+		# shellcheck disable=SC2053 # a pattern
+		if [[ ${words[i]} == $takes ]]; then
+			((i++))
+		elif [[ ${words[i]} == -* ]]; then
+			continue
+		elif [[ -n $command ]]; then
+			((at++))
+		else
+			command=${words[i]}
+			case $command in
+			ask)
+				common+=" --framing --null --whole"
+				takes="@(-c|--connect|--timeout|-f|--framing)"
+				;;
+			transform)
+				common+=" --transform"
+				takes="@(-c|--connect|--timeout|-t|--transform)"
+				;;
+			chat)
+				common+=" --lines --bell --nick"
+				takes="@(-c|--connect|--timeout|-n|--lines|--nick)"
+				;;
+			tail)
+				common+=" --lines --since --follow"
+				takes="@(-c|--connect|--timeout|-n|--lines|--since)"
+				;;
+			ping)
+				common+=" --count --interval --size --framing"
+				takes="*"
+				;;
+			bench)
+				common+=" --clients --in-flight --size --duration --warmup --verify"
+				common+=" --transform --framing --fanout --say --rooms --bare"
+				takes="*"
+				;;
+			kick)
+				common+=" --client --user --room --control"
+				takes="@(-c|--connect|--timeout|--client|--user|--room|--control)"
+				;;
+			ban | mute)
+				common+=" --user --address --duration --control"
+				takes="@(-c|--connect|--timeout|--user|--address|--duration|--control)"
+				;;
+			unban | unmute)
+				common+=" --user --address --control"
+				takes="@(-c|--connect|--timeout|--user|--address|--control)"
+				;;
+			status | clients | reload | health)
+				common+=" --control"
+				takes="@(-c|--connect|--timeout|--control)"
+				;;
+			esac
+		fi
+	done
 
 	COMPREPLY=()
-	case $option in
-	-c | --connect)
+	case $command:$option in
+	*:-c | *:--connect)
 		_retort_addresses "$current"
 		return
 		;;
-	-f | --framing)
+	ask:-f | ping:-f | bench:-f | *:--framing)
 		mapfile -t COMPREPLY < <(compgen -W "length line raw" -- "$current")
 		return
 		;;
-	-t | --transform)
+	*:-t | *:--transform)
 		_retort_transforms "$current"
 		return
 		;;
-	--timeout | -n | --count | -i | --interval | -s | --size | -C | --clients | -P | \
-		--in-flight | -d | --duration | --warmup)
+	*:--control)
+		compopt -o filenames
+		mapfile -t COMPREPLY < <(compgen -f -- "$current")
+		return
+		;;
+	*:--room | bench:--fanout | bench:--say)
+		_retort_names rooms "$current" ""
+		return
+		;;
+	*:--user)
+		mapfile -t COMPREPLY < <(compgen -u -- "$current")
+		return
+		;;
+	*:--timeout | *:--lines | *:--since | *:--nick | *:--client | *:--address | \
+		*:--duration | *:--count | *:--interval | *:--size | *:--clients | *:--in-flight | \
+		*:--warmup | bench:--rooms | *:-n | *:-i | *:-s | *:-C | *:-P | *:-d)
 		return
 		;;
 	esac
 
-	case $command in
-	ask)
-		common+=" --framing --null --whole"
-		;;
-	ping)
-		common+=" --count --interval --size --framing"
-		;;
-	bench)
-		common+=" --clients --in-flight --size --duration --warmup --verify --transform --framing"
-		;;
-	*)
-		if [[ $current != -* ]]; then
-			mapfile -t COMPREPLY < <(compgen -W "ask ping bench" -- "$current")
-			return
-		fi
-		;;
-	esac
 	if [[ $current == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$common" -- "$current")
+		return
 	fi
+	case $command:$at in
+	:*)
+		mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$current")
+		;;
+	chat:* | tail:0 | who:0 | topic:0)
+		_retort_names rooms "$current" ""
+		;;
+	say:0)
+		_retort_names rooms "$current" ""
+		if [[ $current == @* ]]; then
+			_retort_names who "$current" @
+			# For readline the sign divides words, as in a host's name.
+			if [[ $COMP_WORDBREAKS == *@* ]]; then
+				COMPREPLY=("${COMPREPLY[@]#@}")
+			fi
+		fi
+		;;
+	kick:0 | ban:0 | unban:0 | mute:0 | unmute:0)
+		_retort_names who "$current" ""
+		;;
+	esac
 }
 
 complete -F _retort retort
