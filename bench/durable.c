@@ -94,7 +94,7 @@ int main(int argc, char *argv[])
 	};
 	const double seconds = argc == 4 ? strtod(argv[2], NULL) : 0;
 	const int n_rooms = argc == 4 ? (int)strtol(argv[3], NULL, 10) : 0;
-	struct room rooms[BATCH];
+	struct room rooms[BATCH] = {0};
 	struct store *store;
 	double begin, elapsed, cpu;
 	uint64_t messages = 0;

@@ -176,7 +176,8 @@ static int begin_frame(struct load *load, struct load_client *client, const uint
 		       size_t len, size_t *ret_taken)
 {
 	static const struct frame_rules rules = {FRAMING_LENGTH, LINK_MESSAGE_MAX, false};
-	struct bytes header = {(uint8_t *)data, MIN(len, (size_t)FRAME_HEADER)};
+	const size_t header_len = MIN(len, (size_t)FRAME_HEADER);
+	struct bytes header = {(uint8_t *)data, header_len};
 	struct load_talk *talk = &client->talk;
 	struct load_chat *chat = &load->chat;
 	struct frame frame = {0};

@@ -256,30 +256,30 @@ START_TEST(test_finds_wrong)
 {
 	/* What a member gets when the speaker has said its first message, which is number 8. */
 	static const struct {
-		bool verify;
 		const char *object; /* @ stands for the first 16 bytes of the text */
-		int status;
 		const char *complaint;
+		int status;
+		bool verify;
 	} wrong[] = {
 #define MESSAGE(seq, text)                                   \
 	"{\"event\":\"message\",\"room\":\"r\",\"seq\":" seq \
 	",\"time\":\"2026-11-22T15:04:05.678Z\",\"from\":\"a\",\"text\":\"" text "\"}"
 #define FILLER "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-		{true, MESSAGE("9", "@" FILLER), 76, "number"},
-		{true, MESSAGE("7", "@" FILLER), 76, "number"},
-		{true, MESSAGE("8", "@" FILLER), 76, "text is not what was said"},
-		{true, MESSAGE("8", "@"), 76, "somebody else"},
-		{true, MESSAGE("8", "0000000000000001" FILLER), 76, "order"},
-		{true, MESSAGE("8", "0000000100000000" FILLER), 76, "somebody else"},
-		{true, MESSAGE("8", "00000000 no text" FILLER), 76, "somebody else"},
-		{false, "{\"event\":\"gap\",\"room\":\"r\",\"first\":1,\"last\":2}", 76,
-		 "has not kept"},
-		{false, "{\"event\":\"closing\",\"reason\":\"good night\",\"reconnect\":true}", 69,
-		 "the server closes: good night"},
-		{false, "{\"ok\":false,\"error\":\"slow_down\",\"message\":\"wait\"}", 1,
-		 "slow_down: wait"},
-		{false, "{\"ok\":true,\"room\":\"r\",\"seq\":8}", 76, "more replies"},
-		{false, "no JSON", 76, "no reply and no event"},
+		{MESSAGE("9", "@" FILLER), "number", 76, true},
+		{MESSAGE("7", "@" FILLER), "number", 76, true},
+		{MESSAGE("8", "@" FILLER), "text is not what was said", 76, true},
+		{MESSAGE("8", "@"), "somebody else", 76, true},
+		{MESSAGE("8", "0000000000000001" FILLER), "order", 76, true},
+		{MESSAGE("8", "0000000100000000" FILLER), "somebody else", 76, true},
+		{MESSAGE("8", "00000000 no text" FILLER), "somebody else", 76, true},
+		{"{\"event\":\"gap\",\"room\":\"r\",\"first\":1,\"last\":2}", "has not kept", 76,
+		 false},
+		{"{\"event\":\"closing\",\"reason\":\"good night\",\"reconnect\":true}",
+		 "the server closes: good night", 69, false},
+		{"{\"ok\":false,\"error\":\"slow_down\",\"message\":\"wait\"}", "slow_down: wait",
+		 1, false},
+		{"{\"ok\":true,\"room\":\"r\",\"seq\":8}", "more replies", 76, false},
+		{"no JSON", "no reply and no event", 76, false},
 	};
 	struct room room = {.listener = -1};
 	char address[64];
