@@ -89,7 +89,7 @@ struct listener_config {
 /* A room that the configuration names. */
 struct room_config {
 	char *name;		  /* as name_make() gives it; owned */
-	char *topic;		  /* NULL: not said, so that people may set it; owned */
+	char *topic;		  /* until somebody sets another one; NULL: none; owned */
 	struct pipeline pipeline; /* what is said goes through it */
 	bool durable;
 	char **members;	  /* user names and "@GROUP"s; owned */

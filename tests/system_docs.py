@@ -21,7 +21,8 @@ RETORT = os.environ.get("RETORT", str(TOP / "build/retort"))
 COMMANDS = ("ask", "transform", "chat", "say", "tail", "rooms", "who", "topic", "ping", "bench",
             "status", "clients", "kick", "ban", "unban", "mute", "unmute", "reload", "health")
 DEADLINE = 60  # seconds, for anything
-WITHOUT_DEFAULT = {"name", "listen", "user", "group", "listeners"}
+WITHOUT_DEFAULT = {"name", "listen", "user", "group", "listeners", "topic", "chat.rooms"}
+CHAT = ("-l", "unix:chat.sock", "--service", "chat")
 
 
 def run(*command, **options):
@@ -71,8 +72,10 @@ def settings_of(text):
         if match[1]:
             opened = match[1]
         elif match[2]:
-            level = "listener" if "listeners" in groups else "daemon"
-            path = [group for group in groups if group not in (None, "listeners")] + [match[2]]
+            level = ("listener" if "listeners" in groups else
+                     "room" if "rooms" in groups else "daemon")
+            lists = (None, "listeners") if level != "room" else (None, "chat", "rooms")
+            path = [group for group in groups if group not in lists] + [match[2]]
             found[level, ".".join(path)] = bare(match[3])
         elif match[0] in "{(":
             groups.append(opened)
@@ -83,11 +86,13 @@ def settings_of(text):
 
 
 def documented_settings():
-    """What retortd.conf(5) says: key to default (None: none), for daemon and for listener."""
+    """What retortd.conf(5) says: key to default (None: none), for daemon, listener and room."""
     found = {}
     for title, levels in (("Settings of the daemon", ("daemon",)),
                           ("Settings of the daemon and of a listener", ("daemon", "listener")),
-                          ("Settings of a listener", ("listener",))):
+                          ("Settings of a listener", ("listener",)),
+                          ("Settings of chat", ("daemon",)),
+                          ("Settings of a room", ("room",))):
         section = re.search(rf"^\.Ss {title}\n(.*?)(?=^\.S[sh] )", page("retortd.conf.5"),
                             re.M | re.S)[1]
         for names, value in re.findall(r"^\.It Va (.+?)(?: No = Li (.*))?$", section, re.M):
@@ -142,7 +147,8 @@ class Configuration(unittest.TestCase):
         return self.effective()
 
     def test_every_setting_is_documented_with_its_default(self):
-        actual = settings_of(self.effective("-l", "tcp://localhost:7007"))
+        actual = settings_of(self.effective(*CHAT))
+        actual |= settings_of(self.effective("-l", "tcp://localhost:7007"))
         documented = documented_settings()
         self.assertTrue(actual)
         for (level, key), value in actual.items():
@@ -153,12 +159,13 @@ class Configuration(unittest.TestCase):
                     self.assertEqual(value, default)
 
     def test_every_documented_setting_exists(self):
-        actual = set(settings_of(self.effective("-l", "unix:echo.sock")))
-        actual |= {("daemon", "listeners"), ("listener", "user"), ("listener", "group")}
+        actual = set(settings_of(self.effective("-l", "unix:echo.sock", *CHAT)))
+        actual |= {("daemon", "listeners"), ("listener", "user"), ("listener", "group"),
+                   ("daemon", "chat.rooms")}
         self.assertEqual(set(documented_settings()) - actual, set())
 
     def test_what_is_printed_loads_to_the_same(self):
-        printed = self.effective("-l", "tcp://localhost:7007", "-l", "unix:echo.sock")
+        printed = self.effective("-l", "tcp://localhost:7007", "-l", "unix:echo.sock", *CHAT)
         self.assertEqual(self.effective_of_text(printed), printed)
 
     def test_sample_is_the_built_in_configuration(self):
@@ -186,7 +193,7 @@ class Configuration(unittest.TestCase):
             with self.subTest(example=example):
                 self.effective_of_text(example)
                 checked += 1
-        self.assertGreaterEqual(checked, 5)
+        self.assertGreaterEqual(checked, 6)
 
 
 class Options(unittest.TestCase):
@@ -258,6 +265,7 @@ class Examples(unittest.TestCase):
             daemon = subprocess.Popen(
                 [RETORTD, "-c", str(config)], stderr=file, stdin=subprocess.DEVNULL,
                 env=dict(os.environ, RUNTIME_DIRECTORY=self.directory.name,
+                         STATE_DIRECTORY=f"{self.directory.name}/state",
                          NOTIFY_SOCKET=f"{self.directory.name}/notify"))
         self.addCleanup(daemon.wait, DEADLINE)
         self.addCleanup(daemon.terminate)
@@ -267,7 +275,8 @@ class Examples(unittest.TestCase):
             r"(\w+): listening on (tcp|udp)://127\.0\.0\.1:(\d+)$", log.read_text(), re.M)}
 
     def on_my_ports(self, example, transport="tcp"):
-        for port, name in (("9090", "upper"), ("33333", "reverse"), ("7007", "echo")):
+        for port, name in (("9090", "upper"), ("33333", "reverse"), ("7007", "echo"),
+                           ("1243", "chat"), ("1244", "talk")):
             example = re.sub(rf"\b{port}\b", self.ports[name, transport if name == "echo" else
                                                         "tcp"], example)
         return example
@@ -281,6 +290,7 @@ class Examples(unittest.TestCase):
                 ("raw: upper case on port 9090", "tcp", "HELLO, WORLD!\n"),
                 ("line: reversed lines on port 33333", "tcp", "!dlrow ,olleh\n"),
                 ("length: echo on port 7007", "tcp", "hello, world!\n"),
+                ("chat: say something on port 1243, and read it", "tcp", "hello!\n"),
                 ("UDP: echo on port 7007", "udp", "hello, world!\n")):
             with self.subTest(section=section):
                 example = literal_blocks(text, section)[0]
