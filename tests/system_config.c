@@ -34,9 +34,9 @@ START_TEST(version_and_help)
 {
 	static const char *const versions[] = {"-V", "--version"};
 	static const char *const helps[] = {"-h", "--help"};
-	static const char *const options[] = {"--config",  "--test",	"--print-config",
-					      "--listen",  "--framing", "--transform",
-					      "--verbose", "--version"};
+	static const char *const options[] = {
+		"--config",  "--test",	  "--print-config", "--listen",	 "--framing", "--transform",
+		"--service", "--dialect", "--state-dir",    "--control", "--verbose", "--version"};
 	struct server server;
 
 	for (size_t i = 0; i < ARRAY_SIZE(versions); i++) {
@@ -61,8 +61,21 @@ START_TEST(bad_command_lines)
 		{"argument"},
 		{"--framing", "line"},
 		{"--transform", "upper"},
+		{"--service", "chat"},
+		{"--dialect", "text"},
+		{"--state-dir", ""},
+		{"--state-dir=a", "--state-dir=b"},
+		{"--state-dir"},
+		{"--control", ""},
+		{"--control=a", "--control=b"},
 		{"-l", "tcp://127.0.0.1:0", "--framing", "square"},
 		{"-l", "tcp://127.0.0.1:0", "--transform", "upside"},
+		{"-l", "unix:x", "--service", "chats"},
+		{"-l", "unix:x", "--service=chat", "--framing=raw"},
+		{"-l", "unix:x", "--service=chat", "--dialect=text"},
+		{"-l", "unix:x", "--service=chat", "--transform=upper"},
+		{"-l", "unix:x", "--dialect=object"},
+		{"-l", "udp://127.0.0.1:0", "--service=chat"},
 		{"-l", "tcp://127.0.0.1:99999"},
 		{"-l", "nonsense"},
 		{"-l", "unix:x", "-c", "file"},
@@ -100,6 +113,19 @@ START_TEST(test_of_a_good_file)
 	assert_says(server.output, "udp://[::1]:9");
 	assert_says(server.output, "reverse");
 	server_done(&server);
+
+	server_init(&server);
+	server_run(&server,
+		   &(struct server_setup){
+			   .config = "listeners: ({ name = \"gamma\"; service = \"chat\"; "
+				     "dialect = \"text\"; framing = \"line\"; "
+				     "listen = \"unix:g\"; });"
+				     "chat: { rooms: ({ name = \"ops\"; durable = false; }); };",
+			   .arguments = (const char *const[]){"--test", NULL}},
+		   0);
+	assert_says(server.output, "gamma: unix:g; framing line; chat in dialect text\n");
+	assert_says(server.output, "room ops: in memory");
+	server_done(&server);
 }
 END_TEST
 
@@ -122,10 +148,19 @@ START_TEST(every_error_at_once)
 				     "  { name = \"g\"; listen = \"unix:g\"; colour = 1; },\n"
 				     "  { name = \"h\"; },\n"
 				     "  { name = \"i\"; listen = \"unix:i\"; framing = \"raw\"; "
-				     "payload = \"json\"; }\n"
-				     ");\n";
-	static const unsigned wrong[] = {1, 2, 3, 4, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-	static const unsigned right[] = {5, 6, 16};
+				     "payload = \"json\"; },\n"
+				     "  { name = \"j\"; listen = \"unix:j\"; service = \"chat\"; "
+				     "framing = \"raw\"; },\n"
+				     "  { name = \"k\"; listen = \"unix:k\"; service = \"chat\"; "
+				     "framing = \"line\"; }\n"
+				     ");\n"
+				     "chat: {\n"
+				     "  guests = 1;\n"
+				     "  rooms: ( { name = \"ops\"; },\n"
+				     "    { name = \"OPS\"; } );\n"
+				     "};\n";
+	static const unsigned wrong[] = {1, 2, 3, 4, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 20, 22};
+	static const unsigned right[] = {5, 6, 17, 18, 19, 21, 23};
 	struct server server;
 	char place[SERVER_PATH_MAX + 16];
 
@@ -158,9 +193,14 @@ START_TEST(bad_files)
 		"listeners: ({ name = \"a\"; listen = \"\"; });",
 		"listeners: ({ name = \"a\"; listen = \"http://localhost:1\"; });",
 		"@include \"missing.conf\"",
-		"chat: { guests = true; };",
+		"chat: { guests = \"yes\"; };",
+		"chat: { rooms: ({ name = \"a b\"; }); };",
+		"chat: { admins = [ \"\" ]; };",
 		"tls: { key = \"x\"; };",
-		"listeners: ({ name = \"a\"; listen = \"unix:x\"; service = \"chat\"; });",
+		"listeners: ({ listen = \"unix:x\"; service = \"chat\"; payload = \"json\"; });",
+		"listeners: ({ listen = \"udp://localhost:9\"; service = \"chat\"; });",
+		"listeners: ({ listen = \"unix:x\"; dialect = \"text\"; });",
+		"max_message = 2047;",
 		"greeting = \"\xff\";",
 	};
 	struct server server;
@@ -210,12 +250,22 @@ START_TEST(printed_configuration_loads_to_the_same)
 		"max_clients_per_address = 2; greeting = \"own\"; "
 		"timeouts: { idle = \"2d\"; message = \"250ms\"; }; },"
 		"{ name = \"two\"; listen = \"unix:/tmp/two.sock\"; framing = \"raw\"; });",
+		"listeners: ({ name = \"one\"; listen = \"unix:one\"; service = \"chat\"; "
+		"max_message = \"2K\"; }, { listen = \"tcp://*:0\"; service = \"chat\"; dialect = "
+		"\"text\"; framing = \"line\"; greeting = \"hi\"; }); "
+		"chat: { guests = false; create_rooms = false; admins = [ \"anna\", \"@adm\" ]; "
+		"history: { max_messages = 9; max_age = \"2d\"; }; rate: { messages = 3; }; "
+		"max_rooms = 8; max_rooms_per_client = 7; max_requests = 6; max_topic = \"2K\"; "
+		"max_memory = \"3M\"; rooms: ({ name = \"ops\"; topic = \"say \\\"hi\\\"\"; "
+		"transforms "
+		"= [ \"upper\" ]; durable = false; members = [ \"anna\" ]; }, { name = "
+		"\"\xc3\xbc\"; }); };",
 	};
 	static const char *const print[] = {"--print-config", NULL};
-	static const char *const listen[] = {
-		"--print-config", "-l",		 "tcp://127.0.0.1:0", "--framing",
-		"line",		  "--transform", "upper,reverse",     "-l",
-		"unix:x",	  NULL};
+	static const char *const listen[] = {"--print-config", "-l",   "tcp://127.0.0.1:0",
+					     "--framing",      "line", "--transform",
+					     "upper,reverse",  "-l",   "unix:x",
+					     "--service",      "chat", NULL};
 
 	for (size_t i = 0; i <= ARRAY_SIZE(configs); i++) {
 		bool file = i < ARRAY_SIZE(configs);
@@ -242,6 +292,10 @@ START_TEST(built_in_configuration)
 	ck_assert_ptr_nonnull(strstr(text, "tcp://localhost:9090"));
 	ck_assert_ptr_nonnull(strstr(text, "tcp://localhost:33333"));
 	ck_assert_ptr_nonnull(strstr(text, "udp://localhost:7007"));
+	ck_assert_ptr_nonnull(strstr(text, "unix:chat.sock"));
+	ck_assert_ptr_nonnull(strstr(text, "tcp://localhost:1243"));
+	ck_assert_ptr_nonnull(strstr(text, "tcp://localhost:1244"));
+	ck_assert_ptr_nonnull(strstr(text, "name = \"lobby\""));
 }
 END_TEST
 
