@@ -105,6 +105,17 @@ int answers_say_error(struct answers *answers, enum framing framing, const char 
 	return 0;
 }
 
+int answers_append(struct answers *answers, const void *data, size_t len)
+{
+	size_t before = answers->copied.len;
+	int r = buffer_append(&answers->copied, data, len);
+
+	if (r < 0)
+		return r;
+	count_copied(answers, before);
+	return 0;
+}
+
 int answers_parts(const struct answers *answers, struct iovec parts[static ANSWERS_PARTS_MAX])
 {
 	uint8_t *copied = answers->copied.data;

@@ -60,5 +60,8 @@ static inline int answers_add(struct answers *answers, enum framing framing,
 int answers_say(struct answers *answers, enum framing framing, const void *data, size_t len);
 int answers_say_error(struct answers *answers, enum framing framing, const char *reason);
 
+/* Likewise, bytes that have their envelopes already. */
+int answers_append(struct answers *answers, const void *data, size_t len);
+
 /* Writes where the answers lie, in order, to parts. Returns how many parts. */
 int answers_parts(const struct answers *answers, struct iovec parts[static ANSWERS_PARTS_MAX]);

@@ -3,13 +3,13 @@
 
 #include "util.h"
 
-int crew_start(struct crew *crew, unsigned n, struct mailbox *manager)
+int crew_start(struct crew *crew, unsigned n, struct mailbox *manager, struct mailbox *hub)
 {
 	crew->members = calloc(n, sizeof(*crew->members));
 	if (!crew->members)
 		return -ENOMEM;
 	for (crew->n = 0; crew->n < n; crew->n++) {
-		int r = worker_start(manager, &crew->members[crew->n].worker);
+		int r = worker_start(manager, hub, &crew->members[crew->n].worker);
 
 		if (r < 0) {
 			crew_order(crew, LETTER_QUIT);

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "log.h"
+#include "session_chat.h"
 #include "session_transform.h"
 #include "util.h"
 
@@ -103,10 +104,12 @@ static int a_while_later(sd_event_source *source, uint64_t usec, void *userdata)
 static const char *admit(struct door *door, struct listener *listener, struct peer *peer)
 {
 	const struct settings *settings = &listener->config->settings;
+	bool control = settings->service == SERVICE_CONTROL; /* however many others there are */
 	uint8_t key[QUOTA_KEY];
 	int r;
 
-	if ((door->config->max_clients > 0 && door->clients >= door->config->max_clients) ||
+	if ((!control && door->config->max_clients > 0 &&
+	     door->clients >= door->config->max_clients) ||
 	    (settings->max_clients > 0 && listener->clients >= settings->max_clients)) {
 		counters_add(counters_of(listener), COUNTER_REFUSED_CLIENTS, 1);
 		return "too many clients";
@@ -169,7 +172,8 @@ static void welcome(struct door *door, struct listener *listener, int fd,
 	stream_init(&peer->stream, fd);
 	peer->letter.worker = (uint16_t)crew_choose(door->crew);
 	peer->session = (struct session){
-		.service = &session_transform,
+		.service =
+			settings->service == SERVICE_TRANSFORM ? &session_transform : &session_chat,
 		.settings = settings,
 		.counters = &listener->counters[peer->letter.worker],
 		.framing = settings->framing,

@@ -60,6 +60,7 @@ struct listener {
 	uint64_t clients;     /* admitted and not gone yet */
 	uint64_t connections; /* with those who are only told why they are refused */
 	bool gone;	      /* no longer in the configuration */
+	bool permanent;	      /* in no configuration: the control socket */
 };
 
 /* Returns a listener without sockets, or NULL when out of memory. */

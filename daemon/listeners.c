@@ -140,6 +140,23 @@ int listeners_open(struct listeners *listeners, struct generation *generation,
 	return status;
 }
 
+int listeners_open_control(struct listeners *listeners, struct generation *generation,
+			   const struct listener_config *config, struct inherited *inherited)
+{
+	struct listener *listener = listener_new(generation, config, listeners->crew->n + 1);
+	int status;
+
+	if (!listener)
+		return out_of_memory(config->name);
+	listener->permanent = true;
+	status = listener_open(listener, config, inherited, &listeners->all, &listener->sockets);
+	if (status != 0)
+		listener_free(listener);
+	else
+		list_append(&listeners->all, &listener->link);
+	return status;
+}
+
 /*
  * Starts to serve what was opened and is not served yet; one that fails is no reason not to serve
  * the others. Returns 0 or a negative errno.
@@ -236,6 +253,14 @@ static bool same_sockets(const struct listener_config *a, const struct listener_
 	return true;
 }
 
+/* Its connections would be of the one service, and those that come of the other. */
+static int refuse_service(const struct listener_config *config)
+{
+	log_write(LOG_CONFIG_PROBLEM, &(struct log_about){.listener = config->name},
+		  "another service for it takes 'systemctl restart retortd'");
+	return EX_CONFIG;
+}
+
 /* Plans what is to become of one listener. Returns 0, or an exit status when it cannot be. */
 static int plan_step(struct listeners *listeners, struct generation *generation,
 		     const struct listener_config *config, struct list *steps)
@@ -255,6 +280,8 @@ static int plan_step(struct listeners *listeners, struct generation *generation,
 		step->moved = true;
 	} else {
 		step->moved = !same_sockets(step->listener->config, config);
+		if (step->listener->config->settings.service != config->settings.service)
+			return refuse_service(config);
 	}
 	if (!step->listener)
 		return out_of_memory(config->name);
@@ -313,7 +340,8 @@ void listeners_apply(struct listeners *listeners, struct plan *plan)
 	struct step *step;
 
 	LIST_FOR_EACH(listener, &listeners->all, struct listener, link)
-		if (!config_find(plan->generation->config, listener->name)) {
+		if (!listener->permanent &&
+		    !config_find(plan->generation->config, listener->name)) {
 			listener->gone = true;
 			dismiss_all(listeners, &listener->sockets);
 			forget(listeners, listener);

@@ -32,6 +32,13 @@ struct plan {
 int listeners_open(struct listeners *listeners, struct generation *generation,
 		   struct inherited *inherited);
 
+/*
+ * Likewise for the control socket, which no configuration names and no reload changes; config
+ * outlives it.
+ */
+int listeners_open_control(struct listeners *listeners, struct generation *generation,
+			   const struct listener_config *config, struct inherited *inherited);
+
 /* Starts to serve what is open. Returns 0 or a negative errno. */
 int listeners_serve(struct listeners *listeners);
 

@@ -15,7 +15,7 @@
 
 enum {
 	LINE_MAX_BYTES = 1024,
-	FIELDS_MAX = 13,
+	FIELDS_MAX = 16,
 	FIELD_BYTES = 256,
 	FOLDS_MAX = 256, /* kinds × listeners remembered at once; what is beyond is one together */
 	FOLD_MILLISECONDS = 1000,
@@ -49,6 +49,16 @@ static const struct {
 	[LOG_NOT_RELOADED] = {LOG_ERR, "634d59b966cb44208e5714598199976b"},
 	[LOG_STOPPING] = {LOG_NOTICE, "9948f99b2dd541fba11aae3b9c12b4f1"},
 	[LOG_SUMMARY] = {LOG_NOTICE, "14688b0c56d14a1fa6f69be8216a49e8"},
+	[LOG_SLOW_DOWN] = {LOG_NOTICE, "c41cfc331a73434985b8b2373a8c0cb8"},
+	[LOG_KICKED] = {LOG_NOTICE, "3ea1174c65114ca49a55c85803d09f86"},
+	[LOG_BANNED] = {LOG_NOTICE, "c501f30cb6da41c1946fcb8bc135063a"},
+	[LOG_UNBANNED] = {LOG_NOTICE, "0f503cfe7ad14145858bf029a6ecf855"},
+	[LOG_MUTED] = {LOG_NOTICE, "ea68db1967f64fe890bc4b76670b76cb"},
+	[LOG_UNMUTED] = {LOG_NOTICE, "52e8590eb5e74b97a6e5bfd5ce39c21d"},
+	[LOG_STORAGE_FAILING] = {LOG_ERR, "f5951bf29c374fafbcb32c264baa4a72"},
+	[LOG_STORAGE_BACK] = {LOG_NOTICE, "4f976f8ff06d4586bb3b0b1d2775d6e5"},
+	[LOG_STATE_PROBLEM] = {LOG_ERR, "765bd53c27054be48bc683e77533a4ca"},
+	[LOG_CONTROL_PROBLEM] = {LOG_WARNING, "7a3e109fca5e45dca31aef5abaf71640"},
 	[LOG_FAULT] = {LOG_ERR, "6f2fb9dcc847474a93105eb0176eb174"},
 };
 
@@ -65,6 +75,7 @@ static const char *const kind_words[LOG_KINDS] = {
 	[LOG_IDLE] = "idle clients",
 	[LOG_NOT_ANSWERED] = "datagrams not answered",
 	[LOG_OUT_OF_MEMORY] = "out of memory",
+	[LOG_SLOW_DOWN] = "messages beyond chat.rate",
 };
 
 /* One kind of entry of one listener that was said lately. */
@@ -162,6 +173,12 @@ static void write_journal(enum log_kind kind, const struct log_about *about, con
 		add_field(&fields, "RETORT_PEER=%s", about->peer);
 	if (about->client)
 		add_field(&fields, "RETORT_CLIENT=%" PRIu64, about->client);
+	if (about->user)
+		add_field(&fields, "RETORT_USER=%s", about->user);
+	if (about->nick)
+		add_field(&fields, "RETORT_NICK=%s", about->nick);
+	if (about->room)
+		add_field(&fields, "RETORT_ROOM=%s", about->room);
 	if (about->reason)
 		add_field(&fields, "RETORT_REASON=%s", about->reason);
 	if (about->closed) {

@@ -19,7 +19,8 @@ struct log_about {
 	const char *peer;     /* the client's address as text */
 	uint64_t client;      /* its number, from 1 */
 	const char *reason;   /* why, in a few words */
-	bool closed;	      /* the connection ended: these three are its sums */
+	const char *user, *nick, *room;
+	bool closed; /* the connection ended: these three are its sums */
 	uint64_t bytes_in, bytes_out, messages;
 };
 
@@ -48,6 +49,16 @@ enum log_kind {
 	LOG_NOT_RELOADED,
 	LOG_STOPPING,
 	LOG_SUMMARY,
+	LOG_SLOW_DOWN,
+	LOG_KICKED,
+	LOG_BANNED,
+	LOG_UNBANNED,
+	LOG_MUTED,
+	LOG_UNMUTED,
+	LOG_STORAGE_FAILING,
+	LOG_STORAGE_BACK,
+	LOG_STATE_PROBLEM,
+	LOG_CONTROL_PROBLEM,
 	LOG_FAULT,
 };
 enum { LOG_KINDS = LOG_FAULT + 1 };

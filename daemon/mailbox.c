@@ -24,19 +24,42 @@ void mailbox_done(struct mailbox *mailbox)
 	mailbox->fd = -1;
 }
 
-void mailbox_post(struct mailbox *mailbox, struct letter *letter)
+void letters_add(struct letters *letters, struct letter *letter)
+{
+	letter->next = letters->newest;
+	letters->newest = letter;
+	if (!letters->oldest)
+		letters->oldest = letter;
+}
+
+/* Posts a chain that goes from its newest letter to its oldest. */
+static void post(struct mailbox *mailbox, const struct letters *letters)
 {
 	struct letter *newest = atomic_load_explicit(&mailbox->newest, memory_order_relaxed);
 
 	do {
-		letter->next = newest;
-	} while (!atomic_compare_exchange_weak_explicit(
-		&mailbox->newest, &newest, letter, memory_order_release, memory_order_relaxed));
+		letters->oldest->next = newest;
+	} while (!atomic_compare_exchange_weak_explicit(&mailbox->newest, &newest, letters->newest,
+							memory_order_release,
+							memory_order_relaxed));
 
 	/* Whoever finds the mailbox empty wakes the reader; the others know it is awake. The write
 	   can only fail when the counter is full, and then the reader has been woken. */
 	if (!newest)
 		(void)!write(mailbox->fd, &(uint64_t){1}, sizeof(uint64_t));
+}
+
+void mailbox_post(struct mailbox *mailbox, struct letter *letter)
+{
+	post(mailbox, &(struct letters){letter, letter});
+}
+
+void mailbox_post_all(struct mailbox *mailbox, struct letters *letters)
+{
+	if (!letters->newest)
+		return;
+	post(mailbox, letters);
+	*letters = (struct letters){0};
 }
 
 struct letter *mailbox_collect(struct mailbox *mailbox)

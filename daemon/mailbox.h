@@ -24,11 +24,22 @@ struct mailbox {
 /* Returns 0 or a negative errno. */
 int mailbox_init(struct mailbox *mailbox);
 
+/* Letters that are gathered to be posted together. Zero-initialised there are none. */
+struct letters {
+	struct letter *newest, *oldest;
+};
+
+/* Adds a letter behind the others. */
+void letters_add(struct letters *letters, struct letter *letter);
+
 /* Letters still inside are not freed: collect first. */
 void mailbox_done(struct mailbox *mailbox);
 
 /* From any thread. Never fails and never waits. */
 void mailbox_post(struct mailbox *mailbox, struct letter *letter);
+
+/* Likewise, all that were gathered, in their order; none are left. The reader is woken once. */
+void mailbox_post_all(struct mailbox *mailbox, struct letters *letters);
 
 /* By the reader: takes all letters, oldest first; NULL when there are none. */
 struct letter *mailbox_collect(struct mailbox *mailbox);

@@ -255,7 +255,8 @@ static int serve(struct config *config)
 		config_free(config);
 		status = EX_OSERR;
 	} else {
-		status = server_run(config, load, &(struct server_options){state, control});
+		status = server_run(config, load,
+				    &(struct server_options){state, control, arg_control});
 	}
 	log_close();
 	return status;

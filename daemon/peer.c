@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 
 #include "log.h"
@@ -175,6 +176,15 @@ static struct frame_rules rules(const struct peer *peer)
 	};
 }
 
+/* Tells by the first byte of the input whether it is in frames or in lines. */
+static void detect_framing(struct session *session, struct bytes input)
+{
+	if (input.len == 0)
+		return;
+	session->detects = false;
+	session->framing = strchr("-0123456789", input.data[0]) ? FRAMING_LENGTH : FRAMING_LINE;
+}
+
 /*
  * Cuts and handles the messages of a window over the input, until nothing whole is left in it or
  * the peer is owed so much that it has to read first: then owes_reading is set. Returns how many
@@ -189,7 +199,7 @@ static size_t handle(struct peer *peer, struct bytes input)
 	uint64_t messages = 0;
 	size_t used = 0;
 
-	while (peer->state == PEER_SERVING) {
+	while (peer->state == PEER_SERVING && !peer->session.later) {
 		struct bytes rest = {input.data + used, input.len - used};
 		size_t answered = pending + workspace->answers.len;
 		struct frame frame;
@@ -215,6 +225,7 @@ static size_t handle(struct peer *peer, struct bytes input)
 			doom_for_error(peer, r);
 			break;
 		}
+		peer->session.later = r == SESSION_LATER;
 		used += frame.size;
 		messages++;
 	}
@@ -240,6 +251,8 @@ static void handle_and_send(struct peer *peer, struct bytes windows[static 2], b
 
 			if (windows[i].len == 0 && i == 0 && windows[1].len > 0)
 				continue;
+			if (peer->session.detects)
+				detect_framing(&peer->session, windows[i]);
 			used = handle(peer, windows[i]);
 			windows[i] = (struct bytes){windows[i].data + used, windows[i].len - used};
 			if (windows[i].len > 0)
@@ -386,7 +399,8 @@ static void discard(struct peer *peer)
 
 static bool wants_input(const struct peer *peer)
 {
-	return !peer->input_ended && !peer->owes_reading;
+	return !peer->input_ended && !peer->owes_reading &&
+	       !(peer->session.later && peer->state == PEER_SERVING);
 }
 
 static void take_input(struct peer *peer, bool eager)
@@ -431,7 +445,8 @@ static void note_unfinished(struct peer *peer)
 {
 	if (peer->finishing)
 		return; /* the time of closing runs already */
-	if (peer->input.len == 0 || peer->owes_reading || peer->session.framing == FRAMING_RAW)
+	if (peer->input.len == 0 || peer->owes_reading || peer->session.later ||
+	    peer->session.framing == FRAMING_RAW)
 		peer->since = 0;
 	else if (peer->since == 0)
 		peer->since = loop_now(peer->peers->loop);
@@ -444,14 +459,26 @@ static uint8_t wanted_events(const struct peer *peer)
 			 (peer->stream.pending > 0 ? LOOP_OUT : 0));
 }
 
-/* Takes no message any more, and says reason behind all that is owed. */
-static void end(struct peer *peer, const char *reason)
+/* Drops what is not handled yet, and sends what the peer is owed. */
+static void stop_serving(struct peer *peer)
 {
-	refuse_more(peer, reason);
 	peer->owes_reading = false;
 	buffer_done(&peer->input);
 	if (peer->state != PEER_DOOMED)
 		send_answers(peer, peer->stream.pending == 0);
+}
+
+/* Takes no message any more, and says reason behind all that is owed. */
+static void end(struct peer *peer, const char *reason, bool reconnect)
+{
+	const struct service *service = peer->session.service;
+	int r = service->end(&peer->session, &peer->peers->workspace, reason, reconnect);
+
+	if (r < 0)
+		doom_for_error(peer, r);
+	else
+		refuse_more(peer, NULL);
+	stop_serving(peer);
 }
 
 /* What follows for a peer that is served. */
@@ -460,11 +487,13 @@ static void decide_serving(struct peer *peer)
 	if (peer->stream.pending >= peer->session.settings->max_pending)
 		peer->owes_reading = true;
 	note_unfinished(peer);
+	if (peer->session.waiting > 0 || peer->session.later)
+		return; /* there are answers to come */
 	if (peer->input_ended && peer->stream.pending == 0)
 		peer_doom(peer, "closed by the client");
 	else if (peer->finishing && !peer->owes_reading &&
 		 (peer->bytes_in >= peer->last_byte || peer->input_ended))
-		end(peer, peer->reason);
+		end(peer, peer->reason, true);
 }
 
 /* What follows for a peer that ends, once it has been sent all it is owed. */
@@ -504,6 +533,9 @@ static void decide(struct peer *peer)
 		r = timer_set(loop_timers(peer->peers->loop), &peer->timer, due(peer));
 	if (r < 0)
 		doom_for_error(peer, r);
+	else if (peer->session.behind && peer->state == PEER_SERVING &&
+		 peer->stream.pending <= peer->session.settings->max_pending / 2)
+		peer->session.service->drained(&peer->session);
 }
 
 static void ready(struct watch *watch, uint32_t events)
@@ -545,7 +577,9 @@ void peer_expired(struct timer *timer)
 	    peer->since + message <= loop_now(peer->peers->loop)) {
 		counters_add(counters, COUNTER_TIMED_OUT, 1);
 		complain(peer, LOG_TIMED_OUT, "message not finished in time");
-		peer_end(peer, "timed out");
+		refuse_more(peer, "timed out");
+		stop_serving(peer);
+		decide(peer);
 	} else {
 		counters_add(counters, COUNTER_IDLE, 1);
 		complain(peer, LOG_IDLE, "idle for too long");
@@ -584,7 +618,16 @@ void peer_end(struct peer *peer, const char *reason)
 {
 	if (peer->state != PEER_SERVING)
 		return;
-	end(peer, reason);
+	end(peer, reason, false);
+	decide(peer);
+}
+
+void peer_dismiss(struct peer *peer, const char *kind, const char *reason, bool reconnect)
+{
+	if (peer->state != PEER_SERVING)
+		return;
+	peer->reason = kind;
+	end(peer, reason, reconnect);
 	decide(peer);
 }
 
@@ -600,6 +643,37 @@ void peer_finish(struct peer *peer, const char *reason)
 	peer->finishing = true;
 	peer->last_byte = peer->bytes_in + (uint64_t)waiting;
 	peer->since = loop_now(peer->peers->loop);
+	decide(peer);
+}
+
+int peer_queue(struct peer *peer, struct packet *packet)
+{
+	if (peer->state != PEER_SERVING)
+		return 0;
+	return stream_queue(&peer->stream, packet);
+}
+
+void peer_flush(struct peer *peer)
+{
+	if (peer->state != PEER_SERVING)
+		return;
+	/* When the loop watches for room in the socket, it is full. */
+	send_answers(peer, !(peer->events & LOOP_OUT));
+	decide(peer);
+}
+
+void peer_resume(struct peer *peer)
+{
+	int r;
+
+	if (peer->state != PEER_SERVING || !peer->session.later)
+		return;
+	r = peer->session.service->resume(&peer->session, &peer->peers->workspace);
+	peer->session.later = r == SESSION_LATER;
+	if (r < 0)
+		doom_for_error(peer, r);
+	else
+		handle_kept(peer, (struct bytes){NULL, 0}, !(peer->events & LOOP_OUT));
 	decide(peer);
 }
 

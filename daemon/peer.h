@@ -30,8 +30,9 @@ enum peer_state {
 struct peers {
 	struct loop *loop;
 	struct workspace workspace;
-	struct list all;    /* every peer that is not doomed */
-	struct list doomed; /* to be reaped */
+	struct list all;	/* every peer that is not doomed */
+	struct list doomed;	/* to be reaped */
+	struct letters *to_hub; /* what sessions have to say to the hub after the loop's turn */
 };
 
 struct listener;
@@ -77,10 +78,28 @@ void peer_start(struct peer *peer, struct peers *peers);
 void peer_end(struct peer *peer, const char *reason);
 
 /*
+ * Likewise, for a reason that need not outlive the call; kind, which is static, says it to the log.
+ * With reconnect, the client is told to come back.
+ */
+void peer_dismiss(struct peer *peer, const char *kind, const char *reason, bool reconnect);
+
+/*
  * Ends the connection as peer_end() does, but not before what the peer had sent by now is answered;
  * all of it no longer than timeouts.drain.
  */
 void peer_finish(struct peer *peer, const char *reason);
+
+/*
+ * Puts what others have to say to a peer behind what it is owed; peer_flush() sends it. One that
+ * is not served any more gets nothing. Returns 0 or -ENOMEM.
+ */
+int peer_queue(struct peer *peer, struct packet *packet);
+
+/* Sends what was queued, in one call, and decides what follows. */
+void peer_flush(struct peer *peer);
+
+/* Goes on with the messages of a peer whose session put them off (SESSION_LATER). */
+void peer_resume(struct peer *peer);
 
 /* What the thread's loop calls when a peer's timer is due. */
 void peer_expired(struct timer *timer);

@@ -2,7 +2,9 @@
 #include "report.h"
 
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "log.h"
 
@@ -16,6 +18,70 @@ void report_totals(const struct listeners *listeners, struct totals *ret_totals)
 	LIST_FOR_EACH(listener, &listeners->all, struct listener, link)
 		totals_add(&totals, listener->counters, listener->n_threads);
 	*ret_totals = totals;
+}
+
+/* Adds what was counted: traffic under its name, what was refused only where there was any. */
+static int add_counts(json_t *object, const struct totals *totals)
+{
+	const uint64_t *values = totals->values;
+	json_t *others = json_object();
+	int r = json_object_update_new(object,
+				       json_pack("{s:I, s:I, s:I, s:I}", "messages",
+						 (json_int_t)values[COUNTER_MESSAGES], "bytes_in",
+						 (json_int_t)values[COUNTER_BYTES_IN], "bytes_out",
+						 (json_int_t)values[COUNTER_BYTES_OUT], "accepted",
+						 (json_int_t)values[COUNTER_ACCEPTED]));
+
+	for (unsigned i = COUNTER_GONE + 1; i < COUNTER_COUNT; i++)
+		if (values[i] > 0)
+			r |= json_object_set_new(others, counter_name((enum counter)i),
+						 json_integer((json_int_t)values[i]));
+	return r | json_object_set_new(object, "refused", others);
+}
+
+static json_t *describe_listener(const struct listener *listener)
+{
+	static const char *const services[] = {[SERVICE_TRANSFORM] = "transform",
+					       [SERVICE_CHAT] = "chat",
+					       [SERVICE_CONTROL] = "control"};
+	struct totals totals = {0};
+	json_t *object = json_pack("{s:s, s:s, s:I}", "name", listener->name, "service",
+				   services[listener->config->settings.service], "clients",
+				   (json_int_t)listener->clients);
+
+	totals_add(&totals, listener->counters, listener->n_threads);
+	if (object && add_counts(object, &totals) != 0) {
+		json_decref(object);
+		return NULL;
+	}
+	return object;
+}
+
+int report_stats(const struct listeners *listeners, struct buffer *json)
+{
+	json_t *all = json_pack("{s:s, s:I}", "version", RETORT_VERSION, "clients",
+				(json_int_t)listeners->door->clients);
+	json_t *list = json_array();
+	struct listener *listener;
+	struct totals totals;
+	char *text = NULL;
+	int r;
+
+	report_totals(listeners, &totals);
+	r = add_counts(all, &totals);
+	LIST_FOR_EACH(listener, &listeners->all, struct listener, link)
+		r |= json_array_append_new(list, describe_listener(listener));
+	r |= json_object_set_new(all, "listeners", list);
+	if (r == 0)
+		text = json_dumps(all, JSON_COMPACT);
+	json_decref(all);
+	r = -ENOMEM;
+	if (text) {
+		text[strlen(text) - 1] = ',';
+		r = buffer_append(json, text + 1, strlen(text) - 1);
+	}
+	free(text);
+	return r;
 }
 
 /* Traffic always, refusals only where there were any. */

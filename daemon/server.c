@@ -2,17 +2,22 @@
 #include "server.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sysexits.h>
+#include <time.h>
 
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 
+#include "control.h"
+#include "hub.h"
 #include "listeners.h"
 #include "log.h"
+#include "paths.h"
 #include "report.h"
 #include "util.h"
 
@@ -31,7 +36,15 @@ struct server {
 	unsigned updates_due; /* workers that have not taken the new settings yet */
 	bool reload_due;      /* another reload was asked for meanwhile */
 	bool stopping;
+	bool failed;	   /* a worker, which gives nothing back */
 	uint64_t messages; /* when the status was last told */
+	uint64_t rate;	   /* messages a second, by then */
+	uint64_t started;  /* seconds of CLOCK_MONOTONIC */
+	struct hub *hub;
+	struct listener_config control;
+	bool has_store;		    /* the hub has it */
+	struct errand *reloads;	    /* whoever asked for the reload that is under way */
+	struct errand *reloads_due; /* whoever asked for the next one */
 };
 
 static unsigned count_cpus(void)
@@ -55,8 +68,12 @@ static void tell_status(struct server *server)
 	report_totals(&server->listeners, &totals);
 	messages = totals.values[COUNTER_MESSAGES];
 	server->messages = messages;
-	(void)sd_notifyf(false, "STATUS=%" PRIu64 " clients, %" PRIu64 " messages/s",
-			 server->door.clients, (messages - before) / STATUS_SECONDS);
+	server->rate = (messages - before) / STATUS_SECONDS;
+	(void)sd_notifyf(
+		false, "STATUS=%" PRIu64 " clients, %" PRIu64 " rooms, %" PRIu64 " messages/s",
+		server->door.clients,
+		atomic_load_explicit(&hub_figures(server->hub)->rooms, memory_order_relaxed),
+		server->rate);
 }
 
 static int status_due(sd_event_source *source, uint64_t usec, void *userdata)
@@ -78,18 +95,65 @@ static int folded_due(sd_event_source *source, int fd, uint32_t events, void *us
 }
 
 /*
+ * The log of rooms
+ */
+
+static bool wants_store(const struct config *config)
+{
+	for (size_t i = 0; i < config->n_listeners; i++)
+		if (config->listeners[i].settings.service == SERVICE_CHAT)
+			return true;
+	return false;
+}
+
+/*
+ * Opens the store, unless it is open or nobody talks here. Returns 0 with *ret_store, which may be
+ * NULL, or an exit status of sysexits.h; what is wrong has been logged.
+ */
+static int open_store(struct server *server, const struct config *config, struct store **ret_store)
+{
+	char problem[STORE_PROBLEM_MAX] = PATHS_NO_STATE;
+	int r = -ENOENT;
+
+	*ret_store = NULL;
+	if (server->has_store || !wants_store(config))
+		return 0;
+	if (server->options->state_directory)
+		r = store_open(server->options->state_directory, ret_store, problem);
+	if (r < 0) {
+		log_write(LOG_STATE_PROBLEM, NULL, "%s", problem);
+		return r == -EBUSY ? EX_UNAVAILABLE : EX_OSERR;
+	}
+	server->has_store = true;
+	return 0;
+}
+
+/*
  * Reloading: all or nothing
  */
 
+/* Tells those who asked for a reload how it went; error is NULL when well. */
+static void tell_reloaded(struct server *server, const char *error)
+{
+	struct errand *errand = STEAL(server->reloads), *next;
+
+	for (; errand; errand = next) {
+		next = errand->next;
+		errand->error = error ? strdup(error) : NULL;
+		errand_done(server->hub, errand);
+	}
+}
+
 /* Makes what was planned what is served. */
-static void switch_to(struct server *server, struct plan *plan)
+static void switch_to(struct server *server, struct plan *plan, struct store *store)
 {
 	listeners_apply(&server->listeners, plan);
 	server->outgoing = server->generation;
 	server->generation = plan->generation;
 	server->door.config = plan->generation->config;
-	server->updates_due = server->crew.n;
+	server->updates_due = server->crew.n + 1;
 	crew_order(&server->crew, LETTER_UPDATE);
+	hub_update(server->hub, plan->generation->config, store);
 	door_adjust(&server->door);
 }
 
@@ -97,6 +161,7 @@ static void switch_to(struct server *server, struct plan *plan)
 static int change_to(struct server *server, struct config *config)
 {
 	struct generation *generation;
+	struct store *store = NULL;
 	struct plan plan;
 	int r;
 
@@ -111,7 +176,9 @@ static int change_to(struct server *server, struct config *config)
 		return -ENOMEM;
 	r = listeners_plan(&server->listeners, generation, &plan);
 	if (r == 0)
-		switch_to(server, &plan);
+		r = open_store(server, config, &store);
+	if (r == 0)
+		switch_to(server, &plan, store);
 	plan_done(&plan);
 	if (r != 0)
 		(void)generation_unref(generation);
@@ -129,15 +196,20 @@ static void reload(struct server *server)
 		return;
 	}
 	(void)sd_notify(false, "RELOADING=1");
+	server->reloads = STEAL(server->reloads_due);
 	r = server->load(&config, &problems);
 	log_lines(LOG_CONFIG_PROBLEM, (const char *)problems.text.data, problems.text.len);
-	config_problems_done(&problems);
 	if (r == 0)
 		r = change_to(server, config);
-	if (r == 0)
-		return; /* updated() tells, when every worker goes by it */
-	log_write(LOG_NOT_RELOADED, NULL, "configuration not reloaded: nothing is changed");
-	(void)sd_notify(false, "READY=1");
+	if (r != 0) {
+		log_write(LOG_NOT_RELOADED, NULL, "configuration not reloaded: nothing is changed");
+		(void)sd_notify(false, "READY=1");
+		if (problems.n == 0 || buffer_append(&problems.text, "", 1) < 0)
+			tell_reloaded(server, "it cannot be done now; the daemon's log says why");
+		else
+			tell_reloaded(server, (const char *)problems.text.data);
+	}
+	config_problems_done(&problems); /* when well, updated() tells, once everybody goes by it */
 }
 
 /* A worker has taken the new settings. */
@@ -147,6 +219,7 @@ static void updated(struct server *server)
 		return;
 	server->outgoing = generation_unref(server->outgoing);
 	log_write(LOG_RELOADED, NULL, "configuration reloaded");
+	tell_reloaded(server, NULL);
 	if (server->stopping)
 		return;
 	(void)sd_notify(false, "READY=1");
@@ -157,7 +230,59 @@ static void updated(struct server *server)
 }
 
 /*
- * Letters from workers
+ * What administrators ask for by the control socket
+ */
+
+static uint64_t seconds(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec;
+}
+
+static void tell_stats(struct server *server, struct errand *errand)
+{
+	char text[128];
+	int len = snprintf(text, sizeof(text),
+			   "\"uptime\":%" PRIu64 ",\"messages_per_second\":%" PRIu64 ",",
+			   seconds() - server->started, server->rate);
+
+	if (buffer_append(&errand->json, text, (size_t)len) < 0 ||
+	    report_stats(&server->listeners, &errand->json) < 0)
+		errand->json.len = 0; /* which says that memory is out */
+	errand_done(server->hub, errand);
+}
+
+/* Adds what the main thread knows to be wrong. */
+static void tell_health(struct server *server, struct errand *errand)
+{
+	static const char shut[] = "\"no file descriptor is left for more clients\",";
+
+	if (server->door.shut)
+		(void)buffer_append(&errand->json, shut, sizeof(shut) - 1);
+	errand_done(server->hub, errand);
+}
+
+static void do_errand(struct server *server, struct errand *errand)
+{
+	switch (errand->kind) {
+	case ERRAND_STATS:
+		tell_stats(server, errand);
+		break;
+	case ERRAND_HEALTH:
+		tell_health(server, errand);
+		break;
+	case ERRAND_RELOAD:
+		errand->next = server->reloads_due;
+		server->reloads_due = errand;
+		reload(server);
+		break;
+	}
+}
+
+/*
+ * Letters from workers and from the hub
  */
 
 static void read_letter(struct server *server, struct letter *letter)
@@ -174,8 +299,19 @@ static void read_letter(struct server *server, struct letter *letter)
 		updated(server);
 		break;
 	case LETTER_FAILED:
+		server->failed = true;
 		(void)sd_event_exit(server->event, EX_OSERR);
 		break;
+	case LETTER_ERRAND:
+		do_errand(server, CONTAINER_OF(letter, struct errand, letter));
+		break;
+	case LETTER_REPLY:
+	case LETTER_SEATING:
+	case LETTER_BROADCAST:
+	case LETTER_FETCHED:
+	case LETTER_DISMISSAL:
+	case LETTER_SURVEY:
+	case LETTER_FORGOTTEN:
 	case LETTER_PEER:
 	case LETTER_DATAGRAM:
 	case LETTER_DATAGRAM_STOP:
@@ -310,9 +446,53 @@ static int prepare(struct server *server)
 		r = sd_event_add_time_relative(server->event, NULL, CLOCK_MONOTONIC, status_usec,
 					       status_usec / 10, status_due, server);
 	if (r >= 0)
+		r = hub_new(&server->hub);
+	if (r >= 0)
 		r = crew_start(&server->crew, config->workers > 0 ? config->workers : count_cpus(),
-			       &server->mailbox);
+			       &server->mailbox, hub_mailbox(server->hub));
 	return MIN(r, 0);
+}
+
+/* Opens the control socket. Returns 0, or an exit status when it must be there and is not. */
+static int open_control(struct server *server, struct inherited *inherited)
+{
+	const char *path = server->options->control;
+	bool required = server->options->control_required;
+	const char *why = PATHS_NO_CONTROL;
+	int status = 0;
+
+	if (path && !required && control_is_served(path)) {
+		why = "another process serves it; --control PATH gives this one its own";
+	} else if (path) {
+		why = "it cannot be opened";
+		status = control_configure(&server->control, path, server->generation->config) < 0
+				 ? EX_OSERR
+				 : listeners_open_control(&server->listeners, server->generation,
+							  &server->control, inherited);
+		if (status == 0)
+			return 0;
+	}
+	log_write(LOG_CONTROL_PROBLEM, NULL, "%s%sthere is no control socket: %s", path ? path : "",
+		  path ? ": " : "", why);
+	return required ? status : 0;
+}
+
+/* Starts the hub, with the log of rooms if anybody talks here. Returns 0 or an exit status. */
+static int start_hub(struct server *server)
+{
+	const struct config *config = server->generation->config;
+	struct store *store;
+	int r, status;
+
+	status = open_store(server, config, &store);
+	if (status != 0)
+		return status;
+	r = hub_start(server->hub, config, store, &server->crew, &server->mailbox);
+	if (r < 0) {
+		log_write(LOG_FAULT, NULL, "the hub cannot start: %s", strerror(-r));
+		return EX_OSERR;
+	}
+	return 0;
 }
 
 /* Opens all listeners, and serves until asked to stop. Returns an exit status. */
@@ -327,7 +507,11 @@ static int serve_until_stopped(struct server *server)
 		return EX_OSERR;
 	}
 	status = listeners_open(&server->listeners, server->generation, &inherited);
+	if (status == 0)
+		status = open_control(server, &inherited);
 	inherited_done(&inherited);
+	if (status == 0)
+		status = start_hub(server);
 	if (status != 0)
 		return status;
 	r = door_open(&server->door);
@@ -347,25 +531,38 @@ static int serve_until_stopped(struct server *server)
 	return r;
 }
 
+/* Waits until the workers have given every connection back, and does what they wait for. */
+static void take_back(struct server *server)
+{
+	while (server->door.connections > 0 && !server->failed) {
+		(void)poll(&(struct pollfd){.fd = server->mailbox.fd, .events = POLLIN}, 1, -1);
+		read_mail(server);
+	}
+}
+
 static void server_done(struct server *server)
 {
 	server->stopping = true;
 	crew_order(&server->crew, LETTER_QUIT);
+	take_back(server);
 	crew_join(&server->crew);
 	if (server->mailbox.fd >= 0)
 		read_mail(server); /* what the workers gave back */
+	hub_free(server->hub);
 	crew_done(&server->crew);
 	door_close(&server->door);
 	listeners_done(&server->listeners);
 	(void)generation_unref(server->outgoing);
 	(void)generation_unref(server->generation);
+	control_done(&server->control);
 	mailbox_done(&server->mailbox);
 	(void)sd_event_unref(server->event);
 }
 
 int server_run(struct config *config, config_loader *load, const struct server_options *options)
 {
-	struct server server = {.load = load, .options = options, .mailbox.fd = -1};
+	struct server server = {
+		.load = load, .options = options, .mailbox.fd = -1, .started = seconds()};
 	int status, r;
 
 	list_init(&server.listeners.all);

@@ -18,6 +18,7 @@ typedef int config_loader(struct config **ret_config, struct config_problems *pr
 struct server_options {
 	const char *state_directory; /* NULL: there is none */
 	const char *control;	     /* path of the control socket; NULL: there is none */
+	bool control_required;	     /* it was asked for: without it, the daemon does not start */
 };
 
 /*

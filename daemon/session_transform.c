@@ -52,7 +52,15 @@ static int message(struct session *session, struct workspace *workspace,
 	return answers_add(&workspace->answers, session->framing, message, answer);
 }
 
+static int end(struct session *session, struct workspace *workspace, const char *reason,
+	       bool reconnect)
+{
+	(void)reconnect; /* clients of this service do what they like */
+	return answers_say_error(&workspace->answers, session->framing, reason);
+}
+
 const struct service session_transform = {
 	.open = open,
 	.message = message,
+	.end = end,
 };

@@ -10,6 +10,7 @@
 enum {
 	QUEUED_PARTS_MAX = 40,	/* packets that one call sends */
 	PACKET_SMALLEST = 4096, /* what is left over in small pieces shares packets */
+	RING_SMALLEST = 4,	/* packets; a ring of this size is kept */
 };
 
 /*
@@ -72,7 +73,7 @@ ssize_t stream_receive(struct stream *stream, const struct iovec *parts, int n_p
 
 static int grow_ring(struct stream *stream)
 {
-	uint32_t size = MAX(stream->size * 2, 4u);
+	uint32_t size = MAX(stream->size * 2, (uint32_t)RING_SMALLEST);
 	struct packet **ring = calloc(size, sizeof(struct packet *));
 
 	if (!ring)
@@ -97,6 +98,17 @@ static int queue_packet(struct stream *stream, struct packet *packet)
 	}
 	stream->n++;
 	*nth(stream, stream->n - 1) = packet;
+	return 0;
+}
+
+int stream_queue(struct stream *stream, struct packet *packet)
+{
+	int r = queue_packet(stream, packet);
+
+	if (r < 0)
+		return r;
+	(void)packet_ref(packet);
+	stream->pending += packet->len;
 	return 0;
 }
 
@@ -205,7 +217,7 @@ int stream_send(struct stream *stream, struct iovec *parts, int n_parts, bool ea
 		if (r < 0)
 			return r;
 	}
-	if (stream->n == 0 && stream->ring) {
+	if (stream->n == 0 && stream->size > RING_SMALLEST) {
 		free(stream->ring);
 		stream->ring = NULL;
 		stream->size = 0;

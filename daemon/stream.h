@@ -47,5 +47,11 @@ enum { STREAM_PARTS_MAX = 24 }; /* parts that one call sends, at the most */
  */
 int stream_send(struct stream *stream, struct iovec *parts, int n_parts, bool eager);
 
+/*
+ * Puts a packet behind what waits, taking a reference to it; stream_send() sends it. Returns 0 or
+ * -ENOMEM.
+ */
+int stream_queue(struct stream *stream, struct packet *packet);
+
 /* Says to the peer that nothing follows. Returns 0 or a negative errno. */
 int stream_end(struct stream *stream);

@@ -5,6 +5,8 @@
 
 #include "listener.h"
 #include "log.h"
+#include "session_chat.h"
+#include "survey.h"
 #include "util.h"
 
 enum { INPUT_BYTES = 256 * 1024 }; /* that one turn of one connection receives at the most */
@@ -16,6 +18,10 @@ struct worker {
 	struct watch mail;
 	struct peers peers;
 	struct datagrams datagrams;
+	struct audiences audiences;
+	struct letters to_hub; /* of this turn */
+	struct mailbox *hub;   /* borrowed */
+	uint64_t unforgotten; /* connections that are no more, and of which the hub may speak yet */
 	bool has_mail, quits;
 	struct letter update, drain, quit, failed;
 };
@@ -85,6 +91,43 @@ static void quit(struct worker *worker)
 	worker->quits = true;
 }
 
+/*
+ * What the hub says
+ */
+
+static void broadcast(struct worker *worker, struct broadcast *broadcast)
+{
+	audiences_broadcast(&worker->audiences, broadcast);
+	for (unsigned i = 0; i < ENCODINGS; i++)
+		packet_unref(broadcast->packets[i]);
+	free(broadcast);
+}
+
+static void seat(struct worker *worker, struct seating *seating)
+{
+	audiences_seat(&worker->audiences, seating);
+	free(seating);
+}
+
+/* Buries a connection of the chat service for good. */
+static void forget(struct worker *worker, struct chat *chat)
+{
+	struct peer *peer = chat->peer;
+
+	audiences_leave(&worker->audiences, chat);
+	list_remove(&chat->touched);
+	session_chat_free(chat);
+	worker->unforgotten--;
+	post_back(worker, &peer->letter, LETTER_PEER_GONE);
+}
+
+static void answer_survey(struct worker *worker, struct survey *survey)
+{
+	survey_peers(survey, &worker->peers);
+	survey->letter.kind = HUB_COUNTED;
+	letters_add(&worker->to_hub, &survey->letter);
+}
+
 static void read_letter(struct worker *worker, struct letter *letter)
 {
 	switch ((enum letter_kind)letter->kind) {
@@ -106,10 +149,33 @@ static void read_letter(struct worker *worker, struct letter *letter)
 	case LETTER_QUIT:
 		quit(worker);
 		break;
+	case LETTER_REPLY:
+		session_chat_reply(&worker->audiences, CONTAINER_OF(letter, struct job, letter));
+		break;
+	case LETTER_SEATING:
+		seat(worker, CONTAINER_OF(letter, struct seating, letter));
+		break;
+	case LETTER_BROADCAST:
+		broadcast(worker, CONTAINER_OF(letter, struct broadcast, letter));
+		break;
+	case LETTER_FETCHED:
+		audiences_fetched(&worker->audiences,
+				  CONTAINER_OF(letter, struct fetch, letter)->chat);
+		break;
+	case LETTER_DISMISSAL:
+		session_chat_dismissed(CONTAINER_OF(letter, struct dismissal, letter));
+		break;
+	case LETTER_SURVEY:
+		answer_survey(worker, CONTAINER_OF(letter, struct survey, letter));
+		break;
+	case LETTER_FORGOTTEN:
+		forget(worker, CONTAINER_OF(letter, struct chat, gone));
+		break;
 	case LETTER_PEER_GONE:
 	case LETTER_DATAGRAM_GONE:
 	case LETTER_UPDATED:
 	case LETTER_FAILED:
+	case LETTER_ERRAND:
 		break;
 	}
 }
@@ -123,6 +189,7 @@ static void read_mail(struct worker *worker)
 		next = letter->next;
 		read_letter(worker, letter);
 	}
+	session_chat_flush(&worker->audiences);
 }
 
 static void log_closed(const struct peer *peer)
@@ -154,6 +221,12 @@ static void reap(struct worker *worker)
 			counters_add(peer->session.counters, COUNTER_GONE, 1);
 		list_remove(&peer->link);
 		peer_done(peer);
+		if (peer->session.chat &&
+		    session_chat_gone(&worker->audiences, peer->session.chat)) {
+			worker->unforgotten++;
+			continue;
+		}
+		session_chat_free(peer->session.chat);
 		post_back(worker, &peer->letter, LETTER_PEER_GONE);
 	}
 }
@@ -162,7 +235,7 @@ static void *run(void *argument)
 {
 	struct worker *worker = argument;
 
-	while (!worker->quits) {
+	while (!worker->quits || worker->unforgotten > 0) {
 		int r = loop_turn(worker->peers.loop);
 
 		if (r < 0) {
@@ -174,6 +247,7 @@ static void *run(void *argument)
 		if (worker->has_mail)
 			read_mail(worker);
 		reap(worker);
+		mailbox_post_all(worker->hub, &worker->to_hub);
 	}
 	return NULL;
 }
@@ -182,12 +256,18 @@ void worker_free(struct worker *worker)
 {
 	workspace_done(&worker->peers.workspace);
 	datagrams_done(&worker->datagrams);
+	audiences_done(&worker->audiences);
 	loop_free(worker->peers.loop);
 	mailbox_done(&worker->mailbox);
 	free(worker);
 }
 
-int worker_start(struct mailbox *manager, struct worker **ret_worker)
+struct mailbox *worker_mailbox(struct worker *worker)
+{
+	return &worker->mailbox;
+}
+
+int worker_start(struct mailbox *manager, struct mailbox *hub, struct worker **ret_worker)
 {
 	struct worker *worker = calloc(1, sizeof(*worker));
 	int r;
@@ -195,6 +275,9 @@ int worker_start(struct mailbox *manager, struct worker **ret_worker)
 	if (!worker)
 		return -ENOMEM;
 	worker->manager = manager;
+	worker->hub = hub;
+	worker->peers.to_hub = &worker->to_hub;
+	audiences_init(&worker->audiences);
 	worker->mailbox.fd = -1;
 	worker->mail.ready = mail_ready;
 	list_init(&worker->peers.all);

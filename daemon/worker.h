@@ -3,8 +3,9 @@
 
 /*
  * A worker: a thread with a loop of its own, which owns its connections and datagram sockets
- * entirely. It is spoken to by letters, and answers by letters; a connection and a datagram socket
- * are their own letters, which go to the worker when they begin and come back when they are over.
+ * entirely. It is spoken to by letters, of the main thread and of the hub, and answers by letters;
+ * a connection and a datagram socket are their own letters, which go to the worker when they begin
+ * and come back when they are over.
  */
 
 #include <pthread.h>
@@ -21,19 +22,33 @@ enum letter_kind {
 	LETTER_UPDATE,	      /* take the listeners' settings anew; comes back */
 	LETTER_DRAIN,	      /* end every connection in order */
 	LETTER_QUIT,	      /* give everything back and end */
+	/* to a worker, from the hub; see chat_mail.h */
+	LETTER_REPLY,	  /* a struct job */
+	LETTER_SEATING,	  /* a struct seating; freed */
+	LETTER_BROADCAST, /* a struct broadcast; freed */
+	LETTER_FETCHED,	  /* a struct fetch */
+	LETTER_DISMISSAL, /* a struct dismissal; freed */
+	LETTER_SURVEY,	  /* a struct survey; comes back */
+	LETTER_FORGOTTEN, /* a struct chat: the hub speaks of it no more */
 	/* from a worker */
 	LETTER_PEER_GONE,
 	LETTER_DATAGRAM_GONE,
 	LETTER_UPDATED,
 	LETTER_FAILED, /* the worker cannot go on */
+	/* from the hub */
+	LETTER_ERRAND, /* a struct errand; comes back by errand_done() */
 };
 
 struct worker;
 
 /*
- * Starts a worker that answers to manager. Returns 0 with *ret_worker or a negative errno.
+ * Starts a worker that answers to manager, and whose chat is with hub. Returns 0 with *ret_worker
+ * or a negative errno.
  */
-int worker_start(struct mailbox *manager, struct worker **ret_worker);
+int worker_start(struct mailbox *manager, struct mailbox *hub, struct worker **ret_worker);
+
+/* Where the hub's letters go. */
+struct mailbox *worker_mailbox(struct worker *worker);
 
 /* Posts a letter that is a peer or a datagram. */
 void worker_post(struct worker *worker, struct letter *letter, enum letter_kind kind);

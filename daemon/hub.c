@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "hub.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "hub_state.h"
+#include "log.h"
+#include "util.h"
+
+enum {
+	BATCH_BYTES = 4 << 20, /* of messages that are committed together, about */
+	TICK = 1000,	       /* milliseconds between two looks at what is due */
+	TICK_SOON = 10,	       /* likewise, while logs are too long */
+};
+
+static uint64_t wall_clock(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/*
+ * Output
+ */
+
+void hub_post(struct hub *hub, unsigned worker, struct letter *letter, enum letter_kind kind)
+{
+	letter->kind = (uint16_t)kind;
+	letters_add(&hub->out[worker], letter);
+}
+
+void hub_reply(struct hub *hub, struct job *job)
+{
+	hub_post(hub, job->chat->worker, &job->letter, LETTER_REPLY);
+}
+
+static void post_all(struct hub *hub)
+{
+	for (unsigned i = 0; i < hub->n_workers; i++)
+		mailbox_post_all(worker_mailbox(hub->crew->members[i].worker), &hub->out[i]);
+}
+
+/*
+ * The store
+ */
+
+void hub_note_storage(struct hub *hub, int result)
+{
+	if (result == -ENOMEM)
+		return; /* not the disk's fault */
+	if (result < 0 && !hub->storage_failing)
+		log_write(LOG_STORAGE_FAILING, NULL,
+			  "the log of rooms cannot be written: %s; what is said in durable rooms "
+			  "is refused until it can be",
+			  store_problem(hub->store));
+	if (result == 0 && hub->storage_failing)
+		log_write(LOG_STORAGE_BACK, NULL, "the log of rooms can be written again");
+	hub->storage_failing = result < 0;
+}
+
+int hub_begin(struct hub *hub)
+{
+	int r;
+
+	if (hub->writing)
+		return 0;
+	r = store_begin(hub->store);
+	hub->writing = r == 0;
+	return r;
+}
+
+int hub_end(struct hub *hub, int result)
+{
+	if (result == 0)
+		result = store_commit(hub->store);
+	hub_note_storage(hub, result);
+	if (result < 0)
+		store_rollback(hub->store);
+	hub->writing = false;
+	return result;
+}
+
+static void refuse_staged(struct hub *hub, int error)
+{
+	const char *problem = error == -ENOMEM ? "out of memory" : store_problem(hub->store);
+	struct piece *piece;
+
+	for (size_t i = 0; i < hub->n_staged; i++) {
+		struct job *job = hub->staged[i].job;
+		struct client *client = job->chat->client;
+
+		job_refuse(job, CHAT_STORAGE, "nothing was said: %s", problem);
+		history_undone(hub->staged[i].room->history);
+		if (client)
+			client->person->has_spoken = false;
+	}
+	hub->n_staged = 0;
+	LIST_FOR_EACH(piece, &hub->pieces, struct piece, link)
+		if (piece->room->durable)
+			piece_drop(hub, piece);
+}
+
+void hub_fail(struct hub *hub, int error)
+{
+	hub_note_storage(hub, error);
+	refuse_staged(hub, error);
+	if (hub->writing)
+		store_rollback(hub->store);
+	hub->writing = false;
+}
+
+/* Keeps the logs short while much is said: what goes and what comes is committed together. */
+static int trim_staged(struct hub *hub)
+{
+	const struct chat_config *config = &hub->config->chat;
+	struct piece *piece;
+
+	LIST_FOR_EACH(piece, &hub->pieces, struct piece, link) {
+		struct history *history = piece->room->history;
+		bool more;
+		int r = 0;
+
+		if (piece->room->durable &&
+		    history_wants_trim(history, config->max_messages, config->max_age, hub->now))
+			r = history_trim(history, config->max_messages, config->max_age, hub->now,
+					 &more);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* Commits what is staged, or refuses it. */
+static void commit_staged(struct hub *hub)
+{
+	int r = trim_staged(hub);
+
+	if (r == 0)
+		r = store_commit(hub->store);
+	if (r < 0) {
+		hub_fail(hub, r);
+		return;
+	}
+	hub->writing = false;
+	hub_note_storage(hub, 0);
+	for (size_t i = 0; i < hub->n_staged; i++)
+		history_committed(hub->staged[i].room->history);
+	hub->n_staged = 0;
+}
+
+void hub_commit(struct hub *hub)
+{
+	struct piece *piece;
+
+	if (hub->writing)
+		commit_staged(hub);
+	LIST_FOR_EACH(piece, &hub->pieces, struct piece, link)
+		piece_deliver(hub, piece);
+	hub->staged_bytes = 0;
+	post_all(hub);
+}
+
+/*
+ * What is due: logs that are too long or too old
+ */
+
+/* Removes a little of one room's log. Returns whether there is more to remove. */
+static bool trim(struct hub *hub, struct room *room)
+{
+	const struct chat_config *config = &hub->config->chat;
+	bool more = false;
+	int r = 0;
+
+	if (!room->history ||
+	    !history_wants_trim(room->history, config->max_messages, config->max_age, hub->now))
+		return false;
+	if (room->durable)
+		r = hub_begin(hub);
+	if (r == 0)
+		r = history_trim(room->history, config->max_messages, config->max_age, hub->now,
+				 &more);
+	if (room->durable)
+		r = hub_end(hub, r);
+	return r == 0 && more;
+}
+
+static void tick(struct hub *hub)
+{
+	uint64_t wait = TICK;
+	struct room *room;
+
+	hub->now = wall_clock();
+	LIST_FOR_EACH(room, &hub->rooms, struct room, link)
+		if (trim(hub, room))
+			wait = TICK_SOON;
+	hub_check_inquiries(hub);
+	hub_commit(hub);
+	(void)timer_set(loop_timers(hub->loop), &hub->tick, loop_now(hub->loop) + wait);
+}
+
+static void expired(struct timer *timer)
+{
+	tick(CONTAINER_OF(timer, struct hub, tick));
+}
+
+/*
+ * Mail
+ */
+
+static void update(struct hub *hub)
+{
+	hub->config = hub->update.config;
+	if (hub->update.store)
+		hub->store = hub->update.store;
+	users_forget(hub->users);
+	if (hub_configure_rooms(hub) < 0)
+		log_write(LOG_OUT_OF_MEMORY, NULL,
+			  "out of memory, not all rooms go by the new configuration");
+	hub->update_letter.kind = LETTER_UPDATED;
+	mailbox_post(hub->manager, &hub->update_letter);
+}
+
+static void read_letter(struct hub *hub, struct letter *letter)
+{
+	switch ((enum hub_letter)letter->kind) {
+	case HUB_OPEN:
+		client_open(hub, CONTAINER_OF(letter, struct chat, open));
+		break;
+	case HUB_GONE:
+		client_gone(hub, CONTAINER_OF(letter, struct chat, gone));
+		break;
+	case HUB_REQUEST:
+		hub_request(hub, CONTAINER_OF(letter, struct job, letter));
+		break;
+	case HUB_FETCH:
+		hub_fetch(hub, CONTAINER_OF(letter, struct fetch, letter)->chat);
+		break;
+	case HUB_COUNTED:
+		hub_counted(hub, CONTAINER_OF(letter, struct survey, letter));
+		break;
+	case HUB_DONE:
+		hub_errand_done(hub, CONTAINER_OF(letter, struct errand, letter));
+		break;
+	case HUB_UPDATE:
+		hub_commit(hub);
+		update(hub);
+		break;
+	case HUB_QUIT:
+		hub->quits = true;
+		break;
+	}
+}
+
+static void read_mail(struct hub *hub)
+{
+	struct letter *letter, *next;
+
+	hub->has_mail = false;
+	hub->now = wall_clock();
+	for (letter = mailbox_collect(&hub->mailbox); letter; letter = next) {
+		next = letter->next;
+		read_letter(hub, letter);
+		if (hub->staged_bytes >= BATCH_BYTES)
+			hub_commit(hub);
+	}
+	hub_commit(hub);
+}
+
+static void mail_ready(struct watch *watch, uint32_t events)
+{
+	(void)events;
+	CONTAINER_OF(watch, struct hub, mail)->has_mail = true;
+}
+
+static void *run(void *argument)
+{
+	struct hub *hub = argument;
+
+	while (!hub->quits) {
+		int r = loop_turn(hub->loop);
+
+		if (r < 0) {
+			log_write(LOG_FAULT, NULL, "the hub cannot wait for events: %s",
+				  strerror(-r));
+			abort(); /* nothing of the daemon would work without it */
+		}
+		if (hub->has_mail)
+			read_mail(hub);
+	}
+	return NULL;
+}
+
+/*
+ * Life
+ */
+
+struct mailbox *hub_mailbox(struct hub *hub)
+{
+	return &hub->mailbox;
+}
+
+const struct hub_figures *hub_figures(const struct hub *hub)
+{
+	return &hub->figures;
+}
+
+int hub_new(struct hub **ret_hub)
+{
+	struct hub *hub = calloc(1, sizeof(*hub));
+	int r;
+
+	if (!hub)
+		return -ENOMEM;
+	hub->mailbox.fd = -1;
+	hub->mail.ready = mail_ready;
+	list_init(&hub->rooms);
+	list_init(&hub->people);
+	list_init(&hub->pieces);
+	list_init(&hub->spare_pieces);
+	list_init(&hub->inquiries);
+	r = mailbox_init(&hub->mailbox);
+	if (r == 0)
+		r = loop_new(expired, &hub->loop);
+	if (r == 0)
+		r = loop_add(hub->loop, hub->mailbox.fd, LOOP_IN, &hub->mail);
+	if (r == 0 && !(hub->users = users_new()))
+		r = -ENOMEM;
+	if (r < 0) {
+		hub_free(hub);
+		return r;
+	}
+	*ret_hub = hub;
+	return 0;
+}
+
+static int know_user(const char *user, void *data)
+{
+	return users_add(data, user);
+}
+
+int hub_start(struct hub *hub, const struct config *config, struct store *store, struct crew *crew,
+	      struct mailbox *manager)
+{
+	int r;
+
+	hub->config = config;
+	hub->store = store;
+	hub->crew = crew;
+	hub->n_workers = crew->n;
+	hub->manager = manager;
+	hub->now = wall_clock();
+	hub->out = calloc(crew->n, sizeof(*hub->out));
+	r = hub->out ? sanctions_new(store, &hub->sanctions) : -ENOMEM;
+	if (r == 0 && store)
+		r = store_users(store, know_user, hub->users);
+	if (r == 0)
+		r = hub_load_rooms(hub);
+	if (r == 0)
+		r = hub_configure_rooms(hub);
+	if (r == 0)
+		r = timer_set(loop_timers(hub->loop), &hub->tick, loop_now(hub->loop) + TICK);
+	if (r == 0)
+		r = -pthread_create(&hub->thread, NULL, run, hub);
+	hub->runs = r == 0;
+	return r;
+}
+
+void hub_update(struct hub *hub, const struct config *config, struct store *store)
+{
+	hub->update.config = config;
+	hub->update.store = store;
+	hub->update_letter.kind = HUB_UPDATE;
+	mailbox_post(&hub->mailbox, &hub->update_letter);
+}
+
+void errand_done(struct hub *hub, struct errand *errand)
+{
+	errand->letter.kind = HUB_DONE;
+	mailbox_post(&hub->mailbox, &errand->letter);
+}
+
+static void free_pieces(struct hub *hub)
+{
+	struct piece *piece;
+
+	LIST_FOR_EACH(piece, &hub->spare_pieces, struct piece, link) {
+		for (unsigned i = 0; i < ENCODINGS; i++)
+			buffer_done(&piece->written[i]);
+		free(piece);
+	}
+}
+
+void hub_free(struct hub *hub)
+{
+	if (!hub)
+		return;
+	if (hub->runs) {
+		hub->quit_letter.kind = HUB_QUIT;
+		mailbox_post(&hub->mailbox, &hub->quit_letter);
+		(void)pthread_join(hub->thread,
+				   NULL); /* fails only for a thread that is not ours */
+	}
+	hub_free_inquiries(hub);
+	hub_free_rooms(hub);
+	free_pieces(hub);
+	sanctions_free(hub->sanctions);
+	users_free(hub->users);
+	store_close(hub->store);
+	scratch_done(&hub->scratch);
+	free(hub->staged);
+	free(hub->out);
+	loop_free(hub->loop);
+	mailbox_done(&hub->mailbox);
+	free(hub);
+}

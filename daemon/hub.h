@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The hub: one thread that owns rooms, who is in them, and their logs. Workers ask it by letters,
+ * and it answers by letters; see chat_mail.h. All that waits in its mailbox it does in one go: what
+ * was said is committed to the store together, and then acknowledged and delivered.
+ */
+
+#include "chat_mail.h"
+#include "config.h"
+#include "crew.h"
+#include "store.h"
+
+struct hub;
+
+/* Returns 0 with a hub that does not run yet, or a negative errno. */
+int hub_new(struct hub **ret_hub);
+
+/* Where letters to the hub go. */
+struct mailbox *hub_mailbox(struct hub *hub);
+
+/*
+ * Starts it. config outlives it or the next hub_update(); store, which may be NULL, is the hub's
+ * from now on; crew and manager outlive it. Returns 0 or a negative errno.
+ */
+int hub_start(struct hub *hub, const struct config *config, struct store *store, struct crew *crew,
+	      struct mailbox *manager);
+
+/*
+ * Has it go by another configuration, and by a store if it has none yet (else NULL): it answers
+ * with LETTER_UPDATED. Not again before that.
+ */
+void hub_update(struct hub *hub, const struct config *config, struct store *store);
+
+/* Gives an errand back that the main thread has done. */
+void errand_done(struct hub *hub, struct errand *errand);
+
+const struct hub_figures *hub_figures(const struct hub *hub);
+
+/* Ends it, once no worker runs any more, closes the store and frees it. NULL is nothing. */
+void hub_free(struct hub *hub);

@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "hub_state.h"
+
+#include <inttypes.h>
+#include <search.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "log.h"
+#include "names.h"
+#include "util.h"
+
+/*
+ * People
+ */
+
+static int compare_nick(const void *a, const void *b)
+{
+	return strcmp(((const struct person *)a)->folded, ((const struct person *)b)->folded);
+}
+
+static int compare_user(const void *a, const void *b)
+{
+	return strcmp(((const struct person *)a)->user, ((const struct person *)b)->user);
+}
+
+static int compare_client(const void *a, const void *b)
+{
+	uint64_t left = ((const struct client *)a)->chat->id;
+	uint64_t right = ((const struct client *)b)->chat->id;
+
+	return left < right ? -1 : left > right;
+}
+
+struct person *person_find_nick(struct hub *hub, const char *folded)
+{
+	struct person wanted = {.folded = (char *)folded};
+	struct person **node = tfind(&wanted, &hub->people_by_nick, compare_nick);
+
+	return node ? *node : NULL;
+}
+
+struct person *person_find_user(struct hub *hub, const char *user)
+{
+	struct person wanted = {.user = (char *)user};
+	struct person **node = tfind(&wanted, &hub->people_by_user, compare_user);
+
+	return node ? *node : NULL;
+}
+
+struct client *client_find(struct hub *hub, uint64_t id)
+{
+	struct chat chat = {.id = id};
+	struct client wanted = {.chat = &chat};
+	struct client **node = tfind(&wanted, &hub->clients_by_id, compare_client);
+
+	return node ? *node : NULL;
+}
+
+static void person_free(struct hub *hub, struct person *person)
+{
+	if (!person)
+		return;
+	if (person->folded && person_find_nick(hub, person->folded) == person)
+		(void)tdelete(person, &hub->people_by_nick, compare_nick);
+	if (person->user && person_find_user(hub, person->user) == person)
+		(void)tdelete(person, &hub->people_by_user, compare_user);
+	if (person->link.next) {
+		list_remove(&person->link);
+		atomic_fetch_sub_explicit(&hub->figures.people, 1, memory_order_relaxed);
+	}
+	free(person->nick);
+	free(person->folded);
+	free(person->user);
+	free(person);
+}
+
+/* Gives somebody a nick that nobody has. Returns 0 or -ENOMEM. */
+static int set_nick(struct hub *hub, struct person *person, char *nick, char *folded)
+{
+	char *old_nick = person->nick, *old_folded = person->folded;
+
+	if (old_folded)
+		(void)tdelete(person, &hub->people_by_nick, compare_nick);
+	person->nick = nick;
+	person->folded = folded;
+	if (!tsearch(person, &hub->people_by_nick, compare_nick))
+		return -ENOMEM; /* it is not found by its nick, and else all is well */
+	free(old_nick);
+	free(old_folded);
+	return 0;
+}
+
+/* Makes up a nick that nobody has, from a stem and, unless number is 0, this number or another. */
+static int invent_nick(struct hub *hub, struct person *person, const char *stem, uint64_t number)
+{
+	for (;; number++) {
+		char *nick = NULL, *folded;
+
+		if (asprintf(&nick, number > 0 ? "%.20s-%" PRIu64 : "%s", stem, number) < 0)
+			return -ENOMEM;
+		folded = name_fold(nick);
+		if (folded && !person_find_nick(hub, folded) &&
+		    (person->user || !users_find(hub->users, nick)))
+			return set_nick(hub, person, nick, folded);
+		free(nick);
+		free(folded);
+		if (!folded)
+			return -ENOMEM;
+	}
+}
+
+/* Makes a person of a connection that proves who it is, or of a guest. */
+static struct person *new_person(struct hub *hub, struct chat *chat, const char *user)
+{
+	struct person *person = calloc(1, sizeof(*person));
+	char *nick = user ? name_from_user(user) : NULL;
+	int r = -ENOMEM;
+
+	if (!person)
+		goto out;
+	list_init(&person->clients);
+	list_init(&person->memberships);
+	person->since = hub->now;
+	if (user && (!nick || !(person->user = strdup(user)) ||
+		     !tsearch(person, &hub->people_by_user, compare_user)))
+		goto out;
+	r = invent_nick(hub, person, nick ? nick : "guest", nick ? 0 : chat->id);
+	if (r < 0)
+		goto out;
+	list_append(&hub->people, &person->link);
+	atomic_fetch_add_explicit(&hub->figures.people, 1, memory_order_relaxed);
+out:
+	free(nick);
+	if (r < 0) {
+		person_free(hub, person);
+		return NULL;
+	}
+	return person;
+}
+
+/* Why somebody cannot have a nick; CHAT_OK when nothing speaks against it. */
+static enum chat_error refuse_nick(struct hub *hub, const struct person *person, const char *nick,
+				   const char *folded, const char **ret_message)
+{
+	struct person *other = person_find_nick(hub, folded);
+	const char *user = NULL;
+
+	if (other && other != person) {
+		*ret_message = "somebody else has this nick now";
+		return CHAT_NICK_IN_USE;
+	}
+	/* Whoever is known may have a name like their own, but nobody else's. */
+	if (!person->user || !(user = users_find(hub->users, nick)) ||
+	    strcmp(user, person->user) != 0)
+		user = users_resemble(hub->users, nick);
+	if (user && (!person->user || strcmp(user, person->user) != 0)) {
+		*ret_message = "this is, or looks like, the name of a user known here";
+		return CHAT_NOT_ALLOWED;
+	}
+	return CHAT_OK;
+}
+
+/* Tells all rooms that somebody is called something else now. */
+static void announce_nick(struct hub *hub, struct person *person, const char *before)
+{
+	struct membership *membership;
+	char reason[200];
+
+	(void)snprintf(reason, sizeof(reason), "is called %s now", person->nick);
+	LIST_FOR_EACH(membership, &person->memberships, struct membership, in_person) {
+		struct chat_event event = {
+			.kind = CHAT_EVENT_LEAVE, .nick = before, .reason = reason};
+
+		if (membership->room->direct)
+			continue;
+		room_broadcast(hub, membership->room, &event);
+		event = (struct chat_event){.kind = CHAT_EVENT_JOIN, .nick = person->nick};
+		room_broadcast(hub, membership->room, &event);
+	}
+}
+
+int person_rename(struct hub *hub, struct person *person, const char *text,
+		  const char **ret_message)
+{
+	char *nick, *folded, *before;
+	enum chat_error error;
+	int r;
+
+	r = name_make(text, strlen(text), &nick, ret_message);
+	if (r == -EINVAL)
+		return CHAT_BAD_NAME;
+	if (r < 0)
+		return r;
+	folded = name_fold(nick);
+	before = strdup(person->nick);
+	r = folded && before ? 0 : -ENOMEM;
+	error = r == 0 ? refuse_nick(hub, person, nick, folded, ret_message) : CHAT_OK;
+	if (r < 0 || error != CHAT_OK || strcmp(nick, person->nick) == 0) {
+		free(nick);
+		free(folded);
+	} else {
+		hub_commit(hub); /* what was said before was said by the old name */
+		r = set_nick(hub, person, nick, folded);
+		announce_nick(hub, person, before);
+	}
+	free(before);
+	return r < 0 ? r : (int)error;
+}
+
+/*
+ * Presence
+ */
+
+struct presence *presence_find(const struct client *client, const struct room *room)
+{
+	struct presence *presence;
+
+	LIST_FOR_EACH(presence, &client->presences, struct presence, link)
+		if (presence->room == room)
+			return presence;
+	return NULL;
+}
+
+static void post_seating(struct hub *hub, const struct presence *presence, bool sits,
+			 uint64_t cursor)
+{
+	struct chat *chat = presence->client->chat;
+	struct seating *seating = malloc(sizeof(*seating));
+
+	if (!seating) {
+		client_dismiss(hub, presence->client, "out of memory", "out of memory");
+		return;
+	}
+	*seating = (struct seating){
+		.chat = chat,
+		.room = presence->room->number,
+		.slot = presence->room->slot,
+		.sits = sits,
+		.side = presence->side,
+		.cursor = cursor,
+		.newest = presence->room->visible,
+	};
+	hub_post(hub, chat->worker, &seating->letter, LETTER_SEATING);
+}
+
+static void count_seat(struct hub *hub, const struct presence *presence, bool sits)
+{
+	const struct chat *chat = presence->client->chat;
+	unsigned encoding = encoding_of(chat->dialect, chat->framing, presence->side);
+	uint32_t change = sits ? 1 : -1u;
+
+	(void)hub;
+	presence->room->seats[chat->worker * ENCODINGS + encoding] += change;
+	presence->room->wanted[encoding] += change;
+}
+
+static struct membership *find_membership(const struct person *person, const struct room *room)
+{
+	struct membership *membership;
+
+	LIST_FOR_EACH(membership, &person->memberships, struct membership, in_person)
+		if (membership->room == room)
+			return membership;
+	return NULL;
+}
+
+/* Somebody is a member from now on; the others are told. */
+static struct membership *become_member(struct hub *hub, struct person *person, struct room *room)
+{
+	struct chat_event event = {.kind = CHAT_EVENT_JOIN, .nick = person->nick};
+	struct membership *membership = calloc(1, sizeof(*membership));
+
+	if (!membership)
+		return NULL;
+	membership->person = person;
+	membership->room = room;
+	membership->since = hub->now;
+	list_append(&person->memberships, &membership->in_person);
+	list_append(&room->members, &membership->in_room);
+	room->n_members++;
+	if (!room->direct)
+		room_broadcast(hub, room, &event);
+	return membership;
+}
+
+struct presence *presence_add(struct hub *hub, struct client *client, struct room *room,
+			      uint64_t cursor)
+{
+	struct membership *membership = find_membership(client->person, room);
+	struct presence *presence;
+
+	if (room->piece)
+		hub_commit(hub); /* that is not for the new member */
+	presence = calloc(1, sizeof(*presence));
+	if (presence && !membership)
+		membership = become_member(hub, client->person, room);
+	if (!presence || !membership) {
+		free(presence);
+		return NULL;
+	}
+	membership->n++;
+	presence->client = client;
+	presence->room = room;
+	presence->membership = membership;
+	presence->side = (uint8_t)room_side(room, client->person);
+	list_append(&client->presences, &presence->link);
+	if (!room->direct)
+		client->n_rooms++;
+	count_seat(hub, presence, true);
+	post_seating(hub, presence, true, cursor);
+	return presence;
+}
+
+/* Somebody is no member any more; the others are told, unless they have been. */
+static void cease_member(struct hub *hub, struct membership *membership, const char *reason,
+			 bool told)
+{
+	struct room *room = membership->room;
+	struct chat_event event = {
+		.kind = CHAT_EVENT_LEAVE, .nick = membership->person->nick, .reason = reason};
+
+	list_remove(&membership->in_person);
+	list_remove(&membership->in_room);
+	free(membership);
+	room->n_members--;
+	if (!room->direct && !told)
+		room_broadcast(hub, room, &event);
+}
+
+/* Whether a room is no longer needed: nothing is in it, or it was between guests who are gone. */
+static bool is_over(const struct room *room)
+{
+	if (room->direct && (room->guests[0] || room->guests[1]))
+		return room->n_members == 0;
+	return room_is_empty(room);
+}
+
+static void remove_presence(struct hub *hub, struct presence *presence, const char *reason,
+			    bool told)
+{
+	struct membership *membership = presence->membership;
+	struct client *client = presence->client;
+	struct room *room = presence->room;
+
+	if (room->piece)
+		hub_commit(hub); /* that is still for the member */
+	count_seat(hub, presence, false);
+	if (!client->gone)
+		post_seating(hub, presence, false, 0);
+	list_remove(&presence->link);
+	if (!room->direct)
+		client->n_rooms--;
+	if (client->recent == presence)
+		client->recent = NULL;
+	free(presence);
+	if (--membership->n == 0)
+		cease_member(hub, membership, reason, told);
+	if (is_over(room))
+		room_free(hub, room);
+}
+
+void presence_remove(struct hub *hub, struct presence *presence, const char *reason)
+{
+	remove_presence(hub, presence, reason, false);
+}
+
+static void expel(struct hub *hub, struct room *room, struct person *person, bool told)
+{
+	struct client *client;
+
+	LIST_FOR_EACH(client, &person->clients, struct client, link) {
+		struct presence *presence = presence_find(client, room);
+
+		if (presence)
+			remove_presence(hub, presence, NULL, told);
+	}
+}
+
+void room_expel(struct hub *hub, struct room *room, struct person *person, const char *reason)
+{
+	struct chat_event event = {
+		.kind = CHAT_EVENT_LEAVE, .nick = person->nick, .reason = reason};
+
+	hub_commit(hub);
+	room_broadcast(hub, room, &event); /* as long as it gets this, too */
+	expel(hub, room, person, true);
+}
+
+/* Ends a room between two of whom one is gone: it goes with its last member. */
+static void room_end(struct hub *hub, struct room *room)
+{
+	for (uint64_t n = room->n_members; n > 0; n--)
+		expel(hub, room,
+		      CONTAINER_OF(room->members.next, struct membership, in_room)->person, false);
+}
+
+/*
+ * Connections
+ */
+
+struct sanctions_subject client_subject(const struct client *client)
+{
+	const struct peer_name *name = &client->chat->name;
+
+	return (struct sanctions_subject){
+		.user = client->person->user,
+		.nick = client->person->nick,
+		.ip = name->family == AF_UNIX ? NULL : &name->ip,
+	};
+}
+
+void client_dismiss(struct hub *hub, struct client *client, const char *kind, const char *reason)
+{
+	struct dismissal *dismissal = calloc(1, sizeof(*dismissal));
+	char *copy = strdup(reason);
+
+	if (!dismissal || !copy || client->dismissed || client->gone) {
+		free(dismissal);
+		free(copy);
+		return;
+	}
+	client->dismissed = true;
+	*dismissal = (struct dismissal){.chat = client->chat, .kind = kind, .reason = copy};
+	hub_post(hub, client->chat->worker, &dismissal->letter, LETTER_DISMISSAL);
+}
+
+static void refuse_banned(struct hub *hub, struct client *client)
+{
+	struct sanctions_subject subject = client_subject(client);
+	const struct sanction *ban;
+	char reason[512];
+
+	if (client->is_admin)
+		return; /* nobody locks them out */
+	ban = sanctions_find(hub->sanctions, SANCTION_BAN, &subject, hub->now);
+	if (!ban)
+		return;
+	(void)snprintf(reason, sizeof(reason), "banned%s%s", *ban->reason ? ": " : "", ban->reason);
+	client_dismiss(hub, client, "banned", reason);
+}
+
+void client_open(struct hub *hub, struct chat *chat)
+{
+	struct client *client = calloc(1, sizeof(*client));
+	const struct chat_config *config = &hub->config->chat;
+	const char *user = NULL;
+
+	if (!client)
+		return; /* its requests are refused for want of memory */
+	list_init(&client->presences);
+	client->chat = chat;
+	client->since = hub->now;
+	client->tokens = (double)config->burst;
+	client->tokens_time = hub->now;
+	if (chat->identity.proven)
+		user = users_name(hub->users, chat->identity.uid);
+	client->person = user ? person_find_user(hub, user) : NULL;
+	if (!client->person)
+		client->person = new_person(hub, chat, user);
+	if (!client->person || !tsearch(client, &hub->clients_by_id, compare_client)) {
+		if (client->person && list_empty(&client->person->clients))
+			person_free(hub, client->person);
+		free(client);
+		return;
+	}
+	client->person->hidden =
+		chat->control && (client->person->hidden || list_empty(&client->person->clients));
+	list_append(&client->person->clients, &client->link);
+	chat->client = client;
+	client->is_admin = client->person->user &&
+			   users_match(hub->users, client->person->user, &chat->identity,
+				       config->admins, config->n_admins);
+	if (!chat->control)
+		refuse_banned(hub, client);
+}
+
+void client_forget(struct hub *hub, struct client *client)
+{
+	struct chat *chat = client->chat;
+
+	if (!client->gone || client->errands > 0)
+		return;
+	free(client);
+	hub_post(hub, chat->worker, &chat->gone, LETTER_FORGOTTEN);
+}
+
+void client_gone(struct hub *hub, struct chat *chat)
+{
+	struct client *client = chat->client;
+	struct presence *presence;
+	struct person *person;
+
+	if (!client) {
+		hub_post(hub, chat->worker, &chat->gone, LETTER_FORGOTTEN);
+		return;
+	}
+	person = client->person;
+	client->gone = true;
+	while (!list_empty(&client->presences)) {
+		presence = CONTAINER_OF(client->presences.next, struct presence, link);
+		if (presence->room->direct && !person->user)
+			room_end(hub, presence->room);
+		else
+			presence_remove(hub, presence, NULL);
+	}
+	(void)tdelete(client, &hub->clients_by_id, compare_client);
+	list_remove(&client->link);
+	client->person = NULL;
+	chat->client = NULL;
+	if (list_empty(&person->clients))
+		person_free(hub, person);
+	client_forget(hub, client);
+}

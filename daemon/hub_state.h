@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the hub's own files share; nobody else includes this. All of it is the hub's thread's. */
+
+#include "chat_mail.h"
+#include "config.h"
+#include "crew.h"
+#include "history.h"
+#include "loop.h"
+#include "sanctions.h"
+#include "users.h"
+
+/* Somebody who takes part: a known user with all connections, or one guest's connection. */
+struct person {
+	struct list link;    /* in hub->people */
+	char *nick, *folded; /* owned */
+	char *user;	     /* NULL: a guest; owned */
+	uint64_t since;	     /* milliseconds since 1970 */
+	bool has_spoken;     /* the store knows the user */
+	bool hidden;	     /* is on the control socket only */
+	struct list clients;
+	struct list memberships;
+};
+
+/* A connection. */
+struct client {
+	struct list link; /* in person->clients */
+	struct chat *chat;
+	struct person *person;
+	struct list presences;
+	struct presence *recent; /* where it has spoken last; NULL: nowhere */
+	unsigned n_rooms;	 /* presences in rooms that are not direct */
+	unsigned errands;	 /* replies to it that others are asked for */
+	uint64_t since;		 /* milliseconds since 1970 */
+	double tokens;		 /* messages that chat.rate allows at once */
+	uint64_t tokens_time;
+	bool is_admin;
+	bool gone;	/* its worker has given it up */
+	bool dismissed; /* it is being closed */
+};
+
+/* Somebody is a member of a room, with at least one connection. */
+struct membership {
+	struct list in_person, in_room;
+	struct person *person;
+	struct room *room;
+	unsigned n; /* connections */
+	uint64_t since;
+};
+
+enum { ASKED_SIZE = 64 };
+
+/* A connection is in a room. */
+struct presence {
+	struct list link; /* in client->presences */
+	struct client *client;
+	struct room *room;
+	struct membership *membership;
+	uint8_t side;
+	char asked[ASKED_SIZE]; /* the name by which it was found, to find it by again */
+};
+
+/* Messages that were said in a room one after the other, written for all who want them. */
+struct piece {
+	struct list link; /* in hub->pieces or hub->spare_pieces */
+	struct room *room;
+	uint64_t first, last;
+	const struct chat *speaker; /* of all of them, when its dialect hides its own */
+	struct buffer written[ENCODINGS];
+	uint32_t failed; /* a bit for each that could not be written in full */
+};
+
+struct room {
+	struct list link; /* in hub->rooms */
+	uint64_t number;  /* never used again */
+	uint32_t slot;
+	char *name, *folded;		  /* owned; of a direct room, the name is NULL */
+	char *topic;			  /* owned */
+	const struct room_config *config; /* NULL: the configuration does not name it */
+	bool durable;
+	uint64_t stored;	 /* in the store; 0: not yet */
+	struct history *history; /* owned; NULL: nothing was ever said */
+	uint64_t visible;	 /* the newest message that was delivered */
+	/* A direct room has two sides, and a name for each. */
+	bool direct;
+	char *names[ENCODING_SIDES];	       /* what the other side is called here; owned */
+	char *users[ENCODING_SIDES];	       /* whose side it is; NULL: a guest's; owned */
+	struct person *guests[ENCODING_SIDES]; /* whose side it is; NULL: a user's */
+
+	struct list members;
+	uint64_t n_members;
+	uint32_t *seats;	    /* for each worker and encoding; owned */
+	uint32_t wanted[ENCODINGS]; /* sums of these over the workers */
+	struct piece *piece;	    /* what is being said; NULL: nothing */
+};
+
+/* A say that is not committed yet. */
+struct staged {
+	struct job *job;
+	struct room *room;
+};
+
+struct hub {
+	struct mailbox mailbox;
+	struct mailbox *manager;
+	struct crew *crew;
+	unsigned n_workers;
+	pthread_t thread;
+	bool runs, has_mail, quits;
+	struct loop *loop;
+	struct watch mail;
+	struct timer tick;
+	const struct config *config;
+	struct hub_figures figures;
+
+	struct store *store; /* owned */
+	struct users *users;
+	struct sanctions *sanctions;
+	bool storage_failing; /* the last write failed, and that was logged */
+	bool writing;	      /* a transaction is open */
+
+	struct list rooms;
+	struct list people;
+	void *rooms_by_name, *people_by_nick, *people_by_user, *clients_by_id; /* tsearch(3) */
+	uint64_t last_room;
+	uint32_t slots; /* ever used */
+	uint32_t *free_slots;
+	size_t n_free_slots, free_slots_size;
+	uint64_t now; /* milliseconds since 1970, as of this batch */
+
+	struct letters *out; /* to each worker, posted when the batch is done */
+	struct list pieces, spare_pieces;
+	struct staged *staged;
+	size_t n_staged, staged_size;
+	size_t staged_bytes;
+	struct scratch scratch;
+	struct list inquiries;
+	struct letter update_letter, quit_letter;
+	struct {
+		const struct config *config;
+		struct store *store;
+	} update;
+};
+
+/* hub.c */
+
+/* Posts a letter to a worker when the batch is done. */
+void hub_post(struct hub *hub, unsigned worker, struct letter *letter, enum letter_kind kind);
+
+/* Has the reply sent, when the batch is done. */
+void hub_reply(struct hub *hub, struct job *job);
+
+/* Opens a transaction unless one is open. Returns 0 or what the store said. */
+int hub_begin(struct hub *hub);
+
+/*
+ * Ends the open transaction, with a commit unless something within it has failed already: result.
+ * For what is not staged. Returns what failed, or 0.
+ */
+int hub_end(struct hub *hub, int result);
+
+/* Something in the open transaction has failed: refuses all that was staged in it. */
+void hub_fail(struct hub *hub, int error);
+
+/*
+ * Ends the batch: commits what was said, acknowledges and delivers it, or refuses all of it. For
+ * whatever has to see it done.
+ */
+void hub_commit(struct hub *hub);
+
+/* Notes whether the store can be written, and logs when that changes. */
+void hub_note_storage(struct hub *hub, int result);
+
+/* hub_room.c: rooms */
+
+int hub_load_rooms(struct hub *hub);
+/* Goes by the configuration as it is now. Returns 0 or -ENOMEM. */
+int hub_configure_rooms(struct hub *hub);
+void hub_free_rooms(struct hub *hub);
+struct room *room_find(struct hub *hub, const char *folded);
+/* Makes a room; folded and name are copied. Returns NULL when out of memory. */
+struct room *room_new(struct hub *hub, const char *name, const char *folded);
+/* Finds the direct room of two people, or makes it. other_user is who is not here, or NULL. */
+struct room *room_direct(struct hub *hub, struct person *self, struct person *other,
+			 const char *other_user, bool make);
+/* Which side of a direct room is person's; 0 in any other. */
+unsigned room_side(const struct room *room, const struct person *person);
+/* What the room is called by those on a side. */
+const char *room_name(const struct room *room, unsigned side);
+bool room_is_empty(const struct room *room);
+void room_free(struct hub *hub, struct room *room);
+uint64_t room_oldest(const struct room *room);
+/* Whether somebody may be in the room, or look into it. */
+bool room_admits(struct hub *hub, const struct room *room, const struct client *client);
+/* Readies the room's log for a message. Returns 0 or a negative errno. */
+int room_ready_history(struct hub *hub, struct room *room);
+/* Tells everybody in the room; event->room is filled in. */
+void room_broadcast(struct hub *hub, struct room *room, struct chat_event *event);
+/* Writes a message for everybody in the room, to be delivered when it is committed. */
+int room_stage(struct hub *hub, struct room *room, const struct chat_message *message,
+	       const struct chat *speaker);
+/* Delivers a piece. */
+void piece_deliver(struct hub *hub, struct piece *piece);
+/* Forgets what a piece holds. */
+void piece_drop(struct hub *hub, struct piece *piece);
+
+/* hub_presence.c: who is where */
+
+struct presence *presence_find(const struct client *client, const struct room *room);
+/* Gives a connection a seat, from cursor on. Returns NULL when out of memory. */
+struct presence *presence_add(struct hub *hub, struct client *client, struct room *room,
+			      uint64_t cursor);
+/* Takes it away; the others are told why, unless reason is NULL. */
+void presence_remove(struct hub *hub, struct presence *presence, const char *reason);
+/* Takes somebody out of a room, with all connections; all are told why. It may be no more then. */
+void room_expel(struct hub *hub, struct room *room, struct person *person, const char *reason);
+/* The connection has its name from the transport, or gets one; it may be refused. */
+void client_open(struct hub *hub, struct chat *chat);
+void client_gone(struct hub *hub, struct chat *chat);
+/* Frees a client that is gone and for which nothing is under way, and says so to its worker. */
+void client_forget(struct hub *hub, struct client *client);
+struct client *client_find(struct hub *hub, uint64_t id);
+/* Gives somebody another nick. Returns 0, -ENOMEM, or an enum chat_error with *ret_message. */
+int person_rename(struct hub *hub, struct person *person, const char *nick,
+		  const char **ret_message);
+struct person *person_find_nick(struct hub *hub, const char *folded);
+struct person *person_find_user(struct hub *hub, const char *user);
+/* Ends a connection: reason for the client, kind, static, for the log. */
+void client_dismiss(struct hub *hub, struct client *client, const char *kind, const char *reason);
+struct sanctions_subject client_subject(const struct client *client);
+
+/* hub_request.c and hub_admin.c: what people ask */
+
+void hub_request(struct hub *hub, struct job *job);
+void hub_fetch(struct hub *hub, struct chat *chat);
+void hub_admin_request(struct hub *hub, struct client *client, struct job *job);
+void hub_counted(struct hub *hub, struct survey *survey);
+void hub_errand_done(struct hub *hub, struct errand *errand);
+void hub_free_inquiries(struct hub *hub);
+/* Gives up on workers that do not answer. */
+void hub_check_inquiries(struct hub *hub);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The chat service, as its worker sees it: messages become requests of the connection's dialect,
+ * and go to the hub; replies come back, and become messages. What needs no room (a transform, a
+ * ping, a request that is wrong) is answered here.
+ *
+ * For the worker's thread.
+ */
+
+#include "audience.h"
+#include "session.h"
+
+extern const struct service session_chat;
+
+/* What the worker does with the hub's letters. */
+void session_chat_reply(struct audiences *audiences, struct job *job);
+void session_chat_dismissed(struct dismissal *dismissal);
+
+/*
+ * Sends what all of them have got since the last time, in one call for each, and goes on with what
+ * they had to wait for.
+ */
+void session_chat_flush(struct audiences *audiences);
+
+/*
+ * The connection is no more: says so to the hub, after which LETTER_FORGOTTEN is to be awaited.
+ * Returns false when the hub has never heard of it.
+ */
+bool session_chat_gone(struct audiences *audiences, struct chat *chat);
+
+/* Frees what the worker keeps of a connection that the hub has forgotten. NULL is nothing. */
+void session_chat_free(struct chat *chat);
