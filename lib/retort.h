@@ -211,7 +211,8 @@ struct retort_event {
 /*
  * Makes an object for the server at address: "unix:PATH", "unix:@NAME" or "tcp://HOST:PORT". A
  * relative PATH lies in the runtime directory of retortd, the system's or the user's. NULL is
- * $RETORT_ADDRESS, else "unix:chat.sock". HOST is resolved here and never again, which may block.
+ * $RETORT_ADDRESS, else "unix:chat.sock". HOST is resolved here and never again, and the user's
+ * name looked up, which may block.
  *
  * Nothing is connected yet: retort_connect(), retort_next() and retort_process() begin to.
  *
@@ -226,9 +227,9 @@ void retort_free(struct retort *retort);
 /*
  * Settings hold from the next hello, connection or request on.
  *
- * retort_set_nick(): the nick to ask for; NULL (the default): the one the server gives. On a Unix
- * socket that is the user's name. retort_set_login(): who to be, where the server knows passwords.
- * Both return 0 or -ENOMEM.
+ * retort_set_nick(): the nick to ask for. NULL (the default): on a Unix socket the name of this
+ * process's user, which is what the server calls it anyway, else one that is made for a guest.
+ * retort_set_login(): who to be, where the server knows passwords. Both return 0 or -ENOMEM.
  */
 int retort_set_nick(struct retort *retort, const char *nick);
 int retort_set_login(struct retort *retort, const char *user, const char *password);

@@ -15,6 +15,7 @@ struct cursor {
 	struct list link;
 	char *room;	/* as the server writes it, once it has; owned */
 	char *folded;	/* what it is compared by; owned */
+	bool unasked;	/* of direct messages that came by themselves */
 	bool joined;	/* the server has said so, on this connection or an earlier one */
 	bool known;	/* seq says something */
 	bool heard;	/* and the server itself has told it */

@@ -30,8 +30,7 @@ static int say_hello(struct retort *retort)
 {
 	const struct retort_request request = {
 		.op = RETORT_OP_HELLO,
-		/* A guest comes back as whom it was known; a user is known anyway. */
-		.nick = retort->wished_nick ?: (retort->user ? NULL : retort->nick),
+		.nick = retort->wished_nick ?: retort->nick ?: retort->made_nick,
 		.user = retort->login,
 	};
 

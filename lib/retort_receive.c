@@ -9,7 +9,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "retort_nick.h"
 #include "util.h"
+
+enum {
+	UNASKED_MAX = 64, /* senders of direct messages that are remembered */
+	GUESSES_MAX = 3,  /* nicks that are asked for when none is wished */
+};
 
 /* What came cannot be. It would be no better the next time. */
 static int broken(struct retort *retort, const char *text)
@@ -118,6 +124,23 @@ static int take_closing(struct retort *retort, struct object_answer *answer, str
 	return 0;
 }
 
+/*
+ * Direct messages need no joining, but over connections they are resumed like those of a room. So
+ * it is remembered where they came from, up to a bound. Returns NULL beyond that.
+ */
+static struct cursor *follow_direct(struct retort *retort, const char *room)
+{
+	struct cursor *cursor;
+	size_t n = 0;
+
+	LIST_FOR_EACH(cursor, &retort->cursors, struct cursor, link)
+		n += cursor->unasked;
+	cursor = n < UNASKED_MAX ? cursor_add(&retort->cursors, room) : NULL;
+	if (cursor)
+		cursor->unasked = cursor->joined = true;
+	return cursor;
+}
+
 static int take_event(struct retort *retort, struct object_answer *answer, struct bytes body)
 {
 	const struct chat_event *event = &answer->event;
@@ -126,7 +149,9 @@ static int take_event(struct retort *retort, struct object_answer *answer, struc
 	if (event->kind == CHAT_EVENT_CLOSING)
 		return take_closing(retort, answer, body);
 	cursor = cursor_find(&retort->cursors, event->room);
-	/* Of a room that was left, the rest may be under way; direct messages need no joining. */
+	if (!cursor && event->kind == CHAT_EVENT_MESSAGE && event->room[0] == '@')
+		cursor = follow_direct(retort, event->room);
+	/* Of a room that was left, the rest may be under way. */
 	if (cursor ? cursor_is_deaf(cursor) : event->room[0] != '@')
 		return 0;
 	switch (event->kind) {
@@ -224,15 +249,18 @@ static int room_answered(struct retort *retort, const struct asked *asked,
 
 static int room_lost(struct retort *retort, struct cursor *cursor, const struct chat_reply *reply)
 {
-	struct item *item = item_new(RETORT_ROOM_LOST);
+	struct item *item;
 
-	if (!item)
-		return -ENOMEM;
-	item->room = strdup(cursor->room);
-	item->event.room = item->room;
-	item_set_status(item, (int)refusal_of(reply), chat_error_token(reply->error),
-			reply->message);
-	inbox_put(&retort->inbox, item);
+	if (!cursor->unasked) {
+		item = item_new(RETORT_ROOM_LOST);
+		if (!item)
+			return -ENOMEM;
+		item->room = strdup(cursor->room);
+		item->event.room = item->room;
+		item_set_status(item, (int)refusal_of(reply), chat_error_token(reply->error),
+				reply->message);
+		inbox_put(&retort->inbox, item);
+	}
 	cursor->joined = false;
 	if (!cursor->join && !cursor->leave)
 		cursor_free(cursor);
@@ -293,6 +321,31 @@ static int nick_is_taken(struct retort *retort, const struct chat_reply *reply)
 	return 0;
 }
 
+/*
+ * Whether another nick may do: nobody wished for this one. It is a guest's that somebody has, or
+ * the name that our user has here and not where the server is.
+ */
+static bool may_guess(const struct retort *retort, enum retort_refusal refusal)
+{
+	return !retort->wished_nick && retort->lives == 0 && retort->guesses < GUESSES_MAX &&
+	       (refusal == RETORT_NICK_IN_USE || refusal == RETORT_NOT_ALLOWED ||
+		refusal == RETORT_BAD_NAME);
+}
+
+static int guess_nick(struct retort *retort, struct asked *asked)
+{
+	char *nick = nick_of_guest();
+
+	if (!nick)
+		return -ENOMEM;
+	free(retort->made_nick);
+	retort->made_nick = nick;
+	retort->guesses++;
+	retort->hello_at = 0;
+	asked_free(asked);
+	return 0;
+}
+
 static int hello_refused(struct retort *retort, struct asked *asked, const struct chat_reply *reply)
 {
 	const enum retort_refusal refusal = refusal_of(reply);
@@ -302,6 +355,8 @@ static int hello_refused(struct retort *retort, struct asked *asked, const struc
 		state_end(retort, (int)refusal, token, reply->message);
 		return 0;
 	}
+	if (may_guess(retort, refusal))
+		return guess_nick(retort, asked);
 	if (refusal == RETORT_NICK_IN_USE && retort->lives > 0 &&
 	    moment_now() < state_patience_ends(retort)) {
 		int r = nick_is_taken(retort, reply);

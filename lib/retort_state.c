@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "retort_nick.h"
 #include "util.h"
 
 enum {
@@ -34,6 +35,10 @@ int state_init(struct retort *retort, struct endpoint *endpoints, size_t n_endpo
 	list_init(&retort->asked);
 	list_init(&retort->cursors);
 	inbox_init(&retort->inbox);
+	retort->made_nick =
+		endpoints->transport == TRANSPORT_UNIX ? nick_of_user() : nick_of_guest();
+	if (!retort->made_nick)
+		return -ENOMEM;
 	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
 		return -EIO;
 	(void)snprintf(retort->key_prefix, sizeof(retort->key_prefix), "%016llx",
@@ -59,6 +64,7 @@ void state_done(struct retort *retort)
 	free(retort->wished_nick);
 	free(retort->login);
 	free(retort->password);
+	free(retort->made_nick);
 	free(retort->nick);
 	free(retort->user);
 }

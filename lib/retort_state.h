@@ -33,6 +33,9 @@ struct retort {
 	int patience[2]; /* the first time, and again */
 	uint64_t max_message;
 
+	char *made_nick;  /* to ask for when none is wished; owned */
+	unsigned guesses; /* how many were made */
+
 	/* Who we are to the server; owned; NULL: not known, or a guest. */
 	char *nick, *user;
 	struct retort_limits limits; /* max_message 0: not known */
@@ -75,7 +78,7 @@ struct retort {
 
 enum { INBOX_LIMIT = 1024 * 1024 };
 
-/* Neither waits for anything. The state owns endpoints then, even when -ENOMEM is returned. */
+/* Neither waits for anything. The state owns endpoints then, even on failure. */
 int state_init(struct retort *retort, struct endpoint *endpoints, size_t n_endpoints);
 void state_done(struct retort *retort);
 
