@@ -171,11 +171,13 @@ static int accept_line(int count, int key)
 /* Called with the terminal as it was found; line_read() does the rest when it has it again. */
 static void line_done(char *text)
 {
-	if (!text)
+	if (!text) {
 		the_line->ended = true;
-	else if (!the_line->typed)
-		the_line->typed =
-			STEAL(text); /* not by our Enter, but say by operate-and-get-next */
+		rl_callback_handler_remove(); /* no prompt any more */
+	} else if (!the_line->typed) {
+		/* It was not our Enter, but operate-and-get-next, say. */
+		the_line->typed = STEAL(text);
+	}
 	free(text);
 }
 
@@ -224,9 +226,9 @@ void line_prompt(struct line *line, const char *prompt)
 
 void line_clear(struct line *line)
 {
-	line_hide(line);
-	rl_free_line_state();
 	rl_callback_sigcleanup();
+	rl_free_line_state(); /* which draws */
+	line_hide(line);
 	rl_replace_line("", 1);
 	line_show(line);
 }
@@ -290,8 +292,10 @@ void line_close(struct line *line)
 {
 	if (the_line != line)
 		return;
-	line_hide(line);
-	rl_callback_handler_remove();
+	if (!line->ended) {
+		line_hide(line);
+		rl_callback_handler_remove();
+	}
 	clear_history();
 	free(line->typed);
 	free(line->history);

@@ -298,6 +298,7 @@ static int converse(struct chat *chat)
 		if (!chat->talk.typing && chat->talk.rooms.n == 0 && chat->talk.joins == 0)
 			return STATUS_REFUSED; /* as was told */
 		status = end_of(chat);
+		talk_prompt(&chat->talk);
 		r = screen_flush(&chat->screen);
 		if (r < 0) {
 			complain("cannot write to standard output: %s", strerrordesc_np(-r));

@@ -181,8 +181,6 @@ void screen_said(struct screen *screen, const struct said *said)
 	add(screen, ": ");
 	add_text(screen, said);
 	print(screen);
-	if (said->mentions)
-		screen_ring(screen);
 }
 
 void screen_ring(struct screen *screen)

@@ -77,19 +77,18 @@ static void show_or_keep(struct talk *talk, const struct said *said)
 {
 	struct room *room = rooms_find(&talk->rooms, said->room);
 
+	if (said->mentions)
+		screen_ring(talk->screen);
 	if (!talk->typing || !room || room == talk->rooms.current) {
 		talk_show(talk, said);
 		return;
 	}
 	keep(talk, &room->kept, said);
-	if (said->mine)
-		return;
-	room->unread++;
-	if (!said->mentions)
-		return;
-	room->mentioned = true;
-	screen_notice(talk->screen, "%s speaks of you in %s", said->from, said->room);
-	screen_ring(talk->screen);
+	room->unread += !said->mine;
+	if (said->mentions) {
+		room->mentioned = true;
+		screen_notice(talk->screen, "%s speaks of you in %s", said->from, said->room);
+	}
 }
 
 struct said talk_said(const struct talk *talk, const char *room,
@@ -150,7 +149,6 @@ void talk_switch(struct talk *talk, struct room *room)
 	room->unread = 0;
 	room->mentioned = false;
 	kept_show(&room->kept, show, talk);
-	talk_prompt(talk);
 }
 
 void talk_remove(struct talk *talk, struct room *room)
@@ -160,7 +158,6 @@ void talk_remove(struct talk *talk, struct room *room)
 	rooms_remove(&talk->rooms, room);
 	if (was_current && talk->rooms.current)
 		talk_switch(talk, talk->rooms.current);
-	talk_prompt(talk);
 }
 
 /* ---- a connection that is lost and comes back ---- */
@@ -170,7 +167,6 @@ void talk_lost(struct talk *talk)
 	if (talk->back)
 		talk_settle(talk); /* what has come of the last time */
 	talk->lost = true;
-	talk_prompt(talk);
 }
 
 void talk_back(struct talk *talk)
@@ -185,7 +181,6 @@ void talk_back(struct talk *talk)
 	talk->settled_at_last = now + SETTLE_AT_LAST_MS * NSEC_PER_MSEC;
 	if (!talk->typing)
 		talk_settle(talk);
-	talk_prompt(talk);
 }
 
 uint64_t talk_deadline(const struct talk *talk)
@@ -213,7 +208,6 @@ void talk_settle(struct talk *talk)
 	talk->n_missed = 0;
 	talk->settled = DEADLINE_NONE;
 	kept_show(&talk->missed, settle_one, talk);
-	talk_prompt(talk);
 }
 
 void talk_prompt(struct talk *talk)

@@ -72,5 +72,5 @@ void talk_settle(struct talk *talk);
 /* When to call talk_settle(), on the clock of clock_now(). */
 uint64_t talk_deadline(const struct talk *talk);
 
-/* Renews the prompt. */
+/* Renews the prompt; to be called before each wait. */
 void talk_prompt(struct talk *talk);
