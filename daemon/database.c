@@ -18,9 +18,11 @@ static int note(struct database *database, int error)
 
 static int fail(struct database *database, int result)
 {
+	int error = database_file_errno(database->file.db, result);
+
 	database_file_explain(&database->file, result, database->problem,
 			      sizeof(database->problem));
-	return note(database, database_file_errno(database->file.db, result));
+	return note(database, error);
 }
 
 int database_fail(struct database *database, int error)
@@ -68,6 +70,20 @@ void database_close(struct database *database)
 
 /* ---- transactions ---- */
 
+/* Writes what is there already: the version. Returns a result of SQLite's. */
+static int overwrite(struct database *database)
+{
+	char sql[48];
+	int result;
+
+	(void)snprintf(sql, sizeof(sql), "PRAGMA user_version = %i", database_schema_version());
+	errno = 0; /* see database_file_errno() */
+	result = sqlite3_exec(database->file.db, sql, NULL, NULL, NULL);
+	if (result == SQLITE_OK)
+		database->unsure = false;
+	return result;
+}
+
 void database_rollback(struct database *database)
 {
 	database->writing = false;
@@ -76,13 +92,19 @@ void database_rollback(struct database *database)
 	   the next transaction. */
 	if (!sqlite3_get_autocommit(database->file.db))
 		(void)sqlite3_exec(database->file.db, "ROLLBACK", NULL, NULL, NULL);
+	/* What was refused must not come to be by a crash; if this fails, so it may until the next
+	   commit. */
+	if (database->unsure)
+		(void)overwrite(database);
 }
 
 /* Prepared anew each time, which takes a microsecond or two for one of so few words. */
 static int run_words(struct database *database, const char *sql)
 {
-	int result = sqlite3_exec(database->file.db, sql, NULL, NULL, NULL);
+	int result;
 
+	errno = 0; /* see database_file_errno() */
+	result = sqlite3_exec(database->file.db, sql, NULL, NULL, NULL);
 	return result == SQLITE_OK ? 0 : fail(database, result);
 }
 
@@ -102,16 +124,15 @@ int database_commit(struct database *database)
 
 	if (r == 0)
 		database->writing = false;
+	database->unsure = r < 0;
 	return r;
 }
 
 int database_probe(struct database *database)
 {
-	char sql[48];
+	int result = overwrite(database);
 
-	/* It has this version already, but is written nevertheless. */
-	(void)snprintf(sql, sizeof(sql), "PRAGMA user_version = %i", database_schema_version());
-	return run_words(database, sql);
+	return result == SQLITE_OK ? 0 : fail(database, result);
 }
 
 /* ---- statements ---- */

@@ -20,6 +20,7 @@ struct database {
 	size_t n_statements;
 	bool writing; /* between begin and commit or rollback */
 	int failed;   /* what failed since begin: SQLite may have undone it all by itself */
+	bool unsure;  /* what a commit that failed has written may still be whole in the file */
 	char problem[DATABASE_PROBLEM_MAX];
 };
 

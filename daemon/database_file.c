@@ -49,10 +49,18 @@ static int complain_errno(struct opening *opening, const char *what, const char 
 
 /* ---- errors of SQLite ---- */
 
-/* What the system said last, as far as it says more than SQLite does; else other. */
+/* What the system said last. SQLite takes no note of it when it is a commit that fails. */
+static int system_error(sqlite3 *db)
+{
+	int error = sqlite3_system_errno(db);
+
+	return error > 0 ? error : errno;
+}
+
+/* The same as an error of ours, as far as it says more than SQLite does; else other. */
 static int system_errno(sqlite3 *db, int other)
 {
-	switch (sqlite3_system_errno(db)) {
+	switch (system_error(db)) {
 	case ENOSPC:
 	case EDQUOT:
 		return -ENOSPC;
@@ -106,7 +114,7 @@ int database_file_errno(sqlite3 *db, int result)
 
 void database_file_explain(const struct database_file *file, int result, char *text, size_t size)
 {
-	int error = sqlite3_system_errno(file->db);
+	int error = system_error(file->db);
 	bool of_system = (result & 0xff) == SQLITE_IOERR || (result & 0xff) == SQLITE_CANTOPEN;
 
 	(void)snprintf(text, size, "%s: %s%s%s", file->path, sqlite3_errmsg(file->db),

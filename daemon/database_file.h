@@ -28,7 +28,10 @@ int database_file_open(const char *directory, struct database_file *ret_file, ch
 
 void database_file_close(struct database_file *file);
 
-/* The negative errno of what SQLite said last, result; 0 for none. */
+/*
+ * The negative errno of what SQLite said last, result; 0 for none. What the system said may still
+ * stand in errno only.
+ */
 int database_file_errno(sqlite3 *db, int result);
 
 /* The same in words: of the disk's error too, where it was that. */

@@ -13,7 +13,10 @@ struct history;
 /* The log of a durable room that the store holds; store outlives it. NULL when out of memory. */
 struct history *history_new_durable(struct store *store, const struct store_room *room);
 
-/* An empty log in memory that holds up to max_messages messages and max_bytes of their text. */
+/*
+ * An empty log in memory that holds up to max_messages messages, which take up to max_bytes of
+ * memory (each 0: no limit); the newest is held in any case. NULL when out of memory.
+ */
 struct history *history_new_memory(uint64_t max_messages, uint64_t max_bytes);
 
 void history_free(struct history *history);

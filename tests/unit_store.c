@@ -151,15 +151,6 @@ static void expect_rooms(struct store *store, const char *expected)
 	ck_assert_str_eq(text, expected);
 }
 
-static void write_file(const char *path, const void *data, size_t len)
-{
-	FILE *file = fopen(path, "we");
-
-	ck_assert_ptr_nonnull(file);
-	ck_assert_uint_eq(fwrite(data, 1, len, file), len);
-	ck_assert_int_eq(fclose(file), 0);
-}
-
 static struct buffer read_file(const char *path)
 {
 	struct buffer content = {0};
@@ -663,9 +654,9 @@ START_TEST(test_second_process)
 	store = open_store("locked");
 	store_close(store);
 
-	write_file("locked/lock", "no number", 9);
+	file_write("locked/lock", "no number", 9);
 	store = open_store("locked");
-	write_file("locked/lock", "no number", 9);
+	file_write("locked/lock", "no number", 9);
 	expect_refusal("locked", -EBUSY, "by another process");
 	store_close(store);
 }
@@ -752,11 +743,11 @@ START_TEST(test_foreign_files)
 				   "enough that a header would have its place in them, surely.\n";
 
 	ck_assert_int_eq(mkdir("foreign", 0700), 0);
-	write_file("foreign/rooms.db", text, sizeof(text));
+	file_write("foreign/rooms.db", text, sizeof(text));
 	expect_refusal("foreign", -EBADMSG, "move it away");
-	write_file("foreign/rooms.db", text, 10);
+	file_write("foreign/rooms.db", text, 10);
 	expect_refusal("foreign", -EBADMSG, "move it away");
-	write_file("foreign/rooms.db", "", 0);
+	file_write("foreign/rooms.db", "", 0);
 	expect_refusal("foreign", -EBADMSG, "move it away");
 	(void)unlink("foreign/rooms.db");
 	(void)sql("foreign/rooms.db", "CREATE TABLE notes (note); PRAGMA user_version = 1");
@@ -794,16 +785,16 @@ START_TEST(test_corrupt_files)
 	whole = read_file("corrupt/rooms.db");
 	ck_assert_uint_gt(whole.len, 40 * 4096);
 
-	write_file("corrupt/rooms.db", whole.data, whole.len - 4096);
+	file_write("corrupt/rooms.db", whole.data, whole.len - 4096);
 	expect_refusal("corrupt", -EBADMSG, "corrupt/rooms.db-wal away");
-	write_file("corrupt/rooms.db", whole.data, 4096);
+	file_write("corrupt/rooms.db", whole.data, 4096);
 	expect_refusal("corrupt", -EBADMSG, "corrupt/rooms.db-wal away");
 	for (size_t page = 0; page < 10; page++) {
 		struct buffer bad = {0};
 
 		ck_assert_int_eq(buffer_append(&bad, whole.data, whole.len), 0);
 		memset(bad.data + page * 4096 + (page > 0 ? 0 : 100), 0xa5, 500);
-		write_file("corrupt/rooms.db", bad.data, bad.len);
+		file_write("corrupt/rooms.db", bad.data, bad.len);
 		expect_refusal("corrupt", -EBADMSG, "corrupt/rooms.db-wal away");
 		buffer_done(&bad);
 	}
@@ -813,12 +804,12 @@ START_TEST(test_corrupt_files)
 
 		ck_assert_int_eq(buffer_append(&bad, whole.data, whole.len), 0);
 		bad.data[at] ^= 0x5a;
-		write_file("corrupt/rooms.db", bad.data, bad.len);
+		file_write("corrupt/rooms.db", bad.data, bad.len);
 		if (at != 18 && at != 20) /* the version to write with, bytes kept free */
 			expect_refusal("corrupt", -EBADMSG, "corrupt/rooms.db");
 		buffer_done(&bad);
 	}
-	write_file("corrupt/rooms.db", whole.data, whole.len);
+	file_write("corrupt/rooms.db", whole.data, whole.len);
 	store_close(open_store("corrupt"));
 	buffer_done(&whole);
 }
@@ -841,8 +832,8 @@ START_TEST(test_corrupt_with_log_of_writes)
 	store_close(store);
 
 	memset(whole.data + 4 * 4096, 0xa5, 4096);
-	write_file("with-log/rooms.db", whole.data, whole.len);
-	write_file("with-log/rooms.db-wal", log.data, log.len);
+	file_write("with-log/rooms.db", whole.data, whole.len);
+	file_write("with-log/rooms.db-wal", log.data, log.len);
 	expect_refusal("with-log", -EBADMSG, "with-log/rooms.db-wal away");
 	ck_assert_int_eq(access("with-log/rooms.db-wal", F_OK), 0);
 
@@ -872,9 +863,9 @@ START_TEST(test_left_behind)
 	file = read_file("killed/rooms.db");
 	log = read_file("killed/rooms.db-wal");
 	ck_assert_int_eq(mkdir("heir", 0700), 0);
-	write_file("heir/rooms.db", file.data, file.len);
-	write_file("heir/rooms.db-wal", log.data, log.len);
-	write_file("heir/rooms.db.new", "a part", 6);
+	file_write("heir/rooms.db", file.data, file.len);
+	file_write("heir/rooms.db-wal", log.data, log.len);
+	file_write("heir/rooms.db.new", "a part", 6);
 	store_rollback(store);
 	store_close(store);
 
@@ -886,7 +877,7 @@ START_TEST(test_left_behind)
 	buffer_done(&log);
 
 	ck_assert_int_eq(mkdir("early", 0700), 0);
-	write_file("early/rooms.db.new", "a part", 6);
+	file_write("early/rooms.db.new", "a part", 6);
 	store_close(open_store("early"));
 }
 END_TEST
