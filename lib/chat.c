@@ -233,7 +233,7 @@ int chat_time_parse(const char *text, uint64_t *ret_time)
 	if (!is_day(year, month, day) || hours > 23 || minutes > 59 || seconds > 60)
 		return -EINVAL;
 
-	time = days_since_1970(year, month, day) * 24 * 60 + hours * 60 + minutes - zone;
+	time = (days_since_1970(year, month, day) * 24 + hours) * 60 + minutes - zone;
 	time = (time * 60 + seconds) * 1000 + ms;
 	if (time < 0)
 		return -EINVAL;

@@ -52,18 +52,18 @@ static const struct rule {
 
 /* Where a member goes, and of numbers, within what bounds. */
 static const struct field {
-	enum value_kind kind;
 	size_t offset; /* in struct chat_request */
+	enum value_kind kind;
 	unsigned has;
 	uint64_t least, most;
 } fields[MEMBERS] = {
 #define STRING(member)                                                       \
 	{                                                                    \
-		VALUE_STRING, offsetof(struct chat_request, member), 0, 0, 0 \
+		offsetof(struct chat_request, member), VALUE_STRING, 0, 0, 0 \
 	}
 #define NUMBER(member, has, ...)                                                      \
 	{                                                                             \
-		VALUE_NUMBER, offsetof(struct chat_request, member), has, __VA_ARGS__ \
+		offsetof(struct chat_request, member), VALUE_NUMBER, has, __VA_ARGS__ \
 	}
 	[MEMBER_ROOM] = STRING(room),
 	[MEMBER_TEXT] = STRING(text),
@@ -301,11 +301,12 @@ static int make_request(const struct reading *reading, size_t size, const char *
 	const size_t complaint_len = reading->error ? strlen(reading->complaint) : 0;
 	struct chat_request *request =
 		malloc(sizeof(*request) + size + id_len + 1 + complaint_len + 1);
-	char *at = (char *)(request + 1);
+	char *at;
 
 	if (!request)
 		return -ENOMEM;
 	*request = (struct chat_request){.op = reading->op, .error = reading->error};
+	at = (char *)(request + 1);
 	if (reading->has_id)
 		request->id = put_string(&at, id, id_len);
 	if (reading->error)
@@ -372,5 +373,5 @@ int object_read_request(struct bytes message, struct chat_request **ret_request)
 		return make_request_of_string_id(&reading, message.len, ret_request);
 	if (reading.has_id)
 		return make_request(&reading, message.len, id->text, id->len, ret_request);
-	return make_request(&reading, message.len, NULL, 0, ret_request);
+	return make_request(&reading, message.len, "", 0, ret_request);
 }

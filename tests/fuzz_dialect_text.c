@@ -43,19 +43,26 @@ static void require_harmless(const uint8_t *text, size_t len)
 	}
 }
 
+static bool begins_well(const uint8_t *line, size_t len)
+{
+	return line[0] == '[' || (line[0] >= '1' && line[0] <= '9') ||
+	       (len >= 2 && (line[0] == '*' || line[0] == '!') && line[1] == ' ');
+}
+
 static void check_written(struct talk *talk)
 {
 	const uint8_t *line = talk->written.data;
 	size_t left = talk->written.len;
 
 	require_harmless(line, left);
+	require(left == 0 || line[left - 1] == '\n');
 	while (left > 0) {
 		const uint8_t *end = memchr(line, '\n', left);
+		const size_t size = end ? (size_t)(end - line) + 1 : left;
 
-		require(end && (line[0] == '[' || (line[0] >= '1' && line[0] <= '9') ||
-				((line[0] == '*' || line[0] == '!') && line[1] == ' ')));
-		left -= (size_t)(end + 1 - line);
-		line = end + 1;
+		require(begins_well(line, size));
+		line += size;
+		left -= size;
 	}
 	talk->written.len = 0;
 }
@@ -130,12 +137,11 @@ static void tell(struct talk *talk, const char *text, size_t len, enum chat_even
 
 static void take_line(struct talk *talk, struct bytes line, uint8_t outcome)
 {
-	CLEANUP(freep) char *text = malloc(line.len + 1);
+	CLEANUP(freep) char *text = calloc(1, line.len + 1);
 	struct chat_request *request;
 
 	require(text);
 	memcpy(text, line.data, line.len);
-	text[line.len] = '\0';
 	tell(talk, text, strlen(text), (enum chat_event_kind)(outcome % CHAT_EVENTS));
 
 	require(dialect_text.request(&talk->state, line, &talk->out, &request) == 0);
