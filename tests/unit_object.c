@@ -464,6 +464,23 @@ START_TEST(test_ignored_members)
 }
 END_TEST
 
+/* A quote in a string that is passed over does not end it. */
+START_TEST(test_ignored_quotes)
+{
+	static const char *const texts[] = {
+		"{\"op\":\"ping\",\"x\":\"a\\\",\\\"op\\\":\\\"who\\\",\\\"y\"}",
+		"{\"op\":\"ping\",\"x\":[\"\\\\\",\"\\\"]\"],\"y\":{\"op\":\"who\"}}",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		CLEANUP(freep) struct chat_request *request = read_text(texts[i]);
+
+		ck_assert_int_eq(request->error, CHAT_OK);
+		ck_assert_int_eq(request->op, CHAT_PING);
+	}
+}
+END_TEST
+
 /* A message that ends anywhere, and one of which any byte is another. */
 START_TEST(test_cut_and_changed)
 {
@@ -487,6 +504,14 @@ START_TEST(test_cut_and_changed)
 		}
 }
 END_TEST
+
+/* No control character is written, nor a separator of lines. */
+static void assert_plain(const struct buffer *written)
+{
+	for (size_t i = 0; i < written->len; i++)
+		ck_assert(written->data[i] >= ' ' && written->data[i] != 0x7F);
+	ck_assert_ptr_null(memmem(written->data, written->len, "\xE2\x80\xA8", 3));
+}
 
 /* Strings of every length, each with what must not be copied at every place. */
 START_TEST(test_strings_of_every_length)
@@ -518,6 +543,7 @@ START_TEST(test_strings_of_every_length)
 				free(request);
 				request = read_bytes(written.data, written.len);
 				assert_text(request->text, expected, "written");
+				assert_plain(&written);
 				buffer_done(&written);
 			}
 }
@@ -1096,6 +1122,7 @@ int main(void)
 	harness_add(suite, test_fast_way);
 	harness_add(suite, test_names_and_doubles);
 	harness_add(suite, test_ignored_members);
+	harness_add(suite, test_ignored_quotes);
 	harness_add(suite, test_cut_and_changed);
 	harness_add(suite, test_strings_of_every_length);
 	harness_add(suite, test_write_string);
