@@ -110,7 +110,7 @@ struct server_listening {
 struct server {
 	pid_t pid;			 /* 0: not running */
 	int notify;			 /* our end of $NOTIFY_SOCKET; owned */
-	char directory[SERVER_PATH_MAX]; /* $RUNTIME_DIRECTORY; holds everything below */
+	char directory[SERVER_PATH_MAX]; /* $RUNTIME_DIRECTORY; holds all below, and "state" */
 	char config[SERVER_PATH_MAX];	 /* the configuration file */
 	char log[SERVER_PATH_MAX];	 /* standard error */
 	char output[SERVER_PATH_MAX];	 /* standard output */

@@ -113,8 +113,12 @@ static void pass_fds(const struct server_setup *setup)
 static void set_environment(const struct server *server, const struct server_setup *setup,
 			    const char *notify)
 {
+	char state[SERVER_PATH_MAX + 8];
+
 	for (size_t i = 0; i < ARRAY_SIZE(foreign_environment); i++)
 		(void)unsetenv(foreign_environment[i]);
+	(void)snprintf(state, sizeof state, "%s/state", server->directory);
+	(void)setenv("STATE_DIRECTORY", state, 1);
 	(void)setenv("RUNTIME_DIRECTORY", server->directory, 1);
 	(void)setenv("NOTIFY_SOCKET", notify, 1);
 	for (size_t i = 0; setup->environment && setup->environment[i]; i++)
