@@ -188,10 +188,10 @@ START_TEST(takes_the_ends_of_ranges)
 		"/* a comment\n * @include \"none\" */ workers = 1; // \"\n",
 		"listeners: ( { listen = \"unix:a\"; greeting = \"a\n@include\"; } );",
 		"max_message = \"2K\";",
-		"chat: { history: { max_messages = 1000000000; max_age = \"365250d\"; };\n"
-		"rate: { messages = 1000000; burst = 1; }; max_rooms = 1000000;\n"
-		"max_rooms_per_client = 1; max_requests = 65536; max_topic = \"64K\";\n"
-		"max_memory = \"16G\"; };",
+		"chat: { history: { max_messages = 1000000000; max_age = \"365250d\"; }; };",
+		"chat: { rate: { messages = 1000000; burst = 1; }; max_rooms = 1000000; };",
+		"chat: { max_requests = 65536; max_topic = \"64K\"; max_memory = \"16G\"; };",
+		"chat: { max_rooms_per_client = 1; };",
 		"chat: { max_rooms = 1; max_rooms_per_client = 1000000; };",
 		"chat: { max_requests = 1; max_topic = 64; max_memory = 1; };",
 		"chat: { rate: { burst = 0; messages = 0; }; rooms = ( ); };",
