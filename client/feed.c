@@ -12,7 +12,6 @@
 
 enum {
 	BYTES_MAX = 1024 * 1024, /* of lines on their way; one that is longer goes alone */
-	AGAIN_MS = 100,		 /* when a server that shuts down is asked again */
 	EVENTS_MAX = 256,	 /* taken before the input has its turn */
 	NAME_MAX_LEN = 40,
 };
@@ -239,9 +238,6 @@ static int take_reply(struct feed *feed, const struct retort_reply *reply)
 		feed->alone = true;
 		feed->moved = clock_now();
 		send_again(feed, line, MAX(reply->retry_after, UINT64_C(1)));
-		return STATUS_GO_ON;
-	case RETORT_SHUTTING_DOWN:
-		send_again(feed, line, AGAIN_MS);
 		return STATUS_GO_ON;
 	case RETORT_TOO_LONG:
 		feed->refused = true;
