@@ -8,7 +8,7 @@
 
 #include "config.h"
 
-#define CONTROL_NAME "control.sock" /* of the listener, in the log */
+#define CONTROL_NAME "(control)" /* of the listener; no other can have it */
 
 /*
  * Makes its configuration, with what config has for all listeners. path is borrowed. Returns 0 or

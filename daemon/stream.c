@@ -10,7 +10,7 @@
 enum {
 	QUEUED_PARTS_MAX = 40,	/* packets that one call sends */
 	PACKET_SMALLEST = 4096, /* what is left over in small pieces shares packets */
-	RING_SMALLEST = 4,	/* packets; a ring of this size is kept */
+	RING_SMALLEST = 4,	/* packets */
 };
 
 /*
@@ -35,13 +35,15 @@ void stream_init(struct stream *stream, int fd)
 
 static struct packet **nth(struct stream *stream, uint32_t n)
 {
+	if (stream->size == 0)
+		return &stream->only;
 	return &stream->ring[(stream->first + n) & (stream->size - 1)];
 }
 
 static void drop_oldest(struct stream *stream)
 {
 	packet_unref(*nth(stream, 0));
-	stream->first = (stream->first + 1) & (stream->size - 1);
+	stream->first = (stream->first + 1) & (MAX(stream->size, 1u) - 1);
 	stream->n--;
 	stream->sent = 0;
 }
@@ -50,7 +52,8 @@ void stream_done(struct stream *stream)
 {
 	while (stream->n > 0)
 		drop_oldest(stream);
-	free(stream->ring);
+	if (stream->size > 0)
+		free(stream->ring);
 	closep(&stream->fd);
 	stream_init(stream, -1);
 }
@@ -80,7 +83,8 @@ static int grow_ring(struct stream *stream)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < stream->n; i++)
 		ring[i] = *nth(stream, i);
-	free(stream->ring);
+	if (stream->size > 0)
+		free(stream->ring);
 	stream->ring = ring;
 	stream->size = size;
 	stream->first = 0;
@@ -91,7 +95,7 @@ static int queue_packet(struct stream *stream, struct packet *packet)
 {
 	int r;
 
-	if (stream->n == stream->size) {
+	if (stream->n == MAX(stream->size, 1u)) { /* one packet needs no ring */
 		r = grow_ring(stream);
 		if (r < 0)
 			return r;
@@ -217,10 +221,10 @@ int stream_send(struct stream *stream, struct iovec *parts, int n_parts, bool ea
 		if (r < 0)
 			return r;
 	}
-	if (stream->n == 0 && stream->size > RING_SMALLEST) {
+	if (stream->n == 0 && stream->size > 0) {
 		free(stream->ring);
 		stream->ring = NULL;
-		stream->size = 0;
+		stream->size = stream->first = 0;
 	}
 	return 0;
 }

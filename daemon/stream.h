@@ -14,13 +14,16 @@
 #include "packet.h"
 
 struct stream {
-	int fd;		      /* non-blocking; owned; -1 once closed */
-	uint32_t first;	      /* of the ring: the oldest packet */
-	uint32_t n;	      /* packets in the ring */
-	uint32_t size;	      /* of the ring, a power of two or 0 */
-	struct packet **ring; /* a reference to each; owned */
-	size_t sent;	      /* bytes of the oldest packet that are sent already */
-	size_t pending;	      /* bytes that wait */
+	int fd;		/* non-blocking; owned; -1 once closed */
+	uint32_t first; /* of the ring: the oldest packet */
+	uint32_t n;	/* packets in the ring */
+	uint32_t size;	/* of the ring, a power of two; 0: there is none */
+	union {
+		struct packet **ring; /* a reference to each; owned */
+		struct packet *only;  /* without a ring: the one packet, if n is 1 */
+	};
+	size_t sent;	/* bytes of the oldest packet that are sent already */
+	size_t pending; /* bytes that wait */
 };
 
 /* Takes fd over. */

@@ -361,7 +361,7 @@ END_TEST
 
 START_TEST(no_descriptors_left)
 {
-	enum { CLIENTS = 200, FILES = 64 };
+	enum { CLIENTS = 200, FILES = 80 };
 	int fds[CLIENTS], served = 0, waiting;
 	struct server server;
 	char *said;
