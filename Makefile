@@ -31,6 +31,9 @@ SECONDS ?= 60
 prefix ?= /usr/local
 sysconfdir ?= /etc
 bindir ?= $(prefix)/bin
+libdir ?= $(prefix)/lib
+includedir ?= $(prefix)/include
+pkgconfigdir ?= $(libdir)/pkgconfig
 sbindir ?= $(prefix)/sbin
 datadir ?= $(prefix)/share
 mandir ?= $(datadir)/man
@@ -99,6 +102,10 @@ LIB_OBJECTS := $(call objects,$(call sources,lib))
 DAEMON_OBJECTS := $(call objects,$(filter-out daemon/main.c,$(call sources,daemon)))
 CLIENT_OBJECTS := $(call objects,$(filter-out client/main.c,$(call sources,client)))
 HARNESS_OBJECTS := $(call objects,$(sort $(wildcard tests/harness*.c)))
+# What is installed for programs: the library of lib/retort*.c, with what it needs of the rest.
+SONAME := libretort.so.0
+SHARED := libretort.so.$(VERSION)
+PIC_OBJECTS := $(patsubst %.c,$(OUT)/pic/%.o,$(call sources,lib))
 LIBRARIES := $(OUT)/libdaemon.a $(OUT)/libclient.a $(OUT)/libretort.a
 
 CHECK_SOURCES := $(sort $(wildcard tests/unit_*.c tests/system_*.c tests/hostile_*.c))
@@ -110,7 +117,7 @@ PRELOADS := $(patsubst tests/%.c,$(OUT)/tests/%.so,$(sort $(wildcard tests/prelo
 BENCHES := $(patsubst %.c,$(OUT)/%,$(sort $(wildcard bench/*.c)))
 
 MAN_PAGES := $(sort $(wildcard man/*.[1-8]))
-C_FILES := $(sort $(wildcard lib/*.[ch] daemon/*.[ch] client/*.[ch] tests/*.[ch] bench/*.[ch]))
+C_FILES := $(sort $(wildcard man/*.c lib/*.[ch] daemon/*.[ch] client/*.[ch] tests/*.[ch] bench/*.[ch]))
 SHELL_FILES := $(shell grep -lE '^\#!.*[/ ](ba)?sh\>' .ci/* bench/* tests/* tests/lint/* 2>/dev/null)
 
 # What runs a program of this build from a script of tests/ or bench/.
@@ -120,7 +127,7 @@ ENVIRONMENT = RETORTD='$(abspath $(OUT))/retortd' RETORT='$(abspath $(OUT))/reto
 # ---- Building ----
 
 .PHONY: all
-all: $(OUT)/retortd $(OUT)/retort ## build retortd and retort (default)
+all: $(OUT)/retortd $(OUT)/retort $(OUT)/$(SHARED) ## build retortd, retort and libretort (default)
 
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
@@ -146,6 +153,14 @@ $(OUT)/obj/%.o: %.c $(OUT)/flags
 	$(say)$(CC) $(CPPFLAGS) $(includes_$(firstword $(subst /, ,$*))) $(PKG_CFLAGS) $(CFLAGS) \
 		-MMD -MP -c -o $@ $<
 
+# In a shared library every call of a public function goes through a table and none is inlined,
+# unless the compiler is told that nobody puts another in its place. So the programs, which need not
+# be told, have objects of their own.
+$(OUT)/pic/%.o: %.c $(OUT)/flags
+	@mkdir -p $(@D)
+	$(say)$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) -fPIC -fno-semantic-interposition \
+		-MMD -MP -c -o $@ $<
+
 # It takes this file in, of which the compiler knows nothing.
 $(OUT)/obj/daemon/config_builtin.o: conf/retortd.conf
 
@@ -155,9 +170,11 @@ $(OUT)/members-%: always
 $(OUT)/members-retort: MEMBERS = $(LIB_OBJECTS)
 $(OUT)/members-daemon: MEMBERS = $(DAEMON_OBJECTS)
 $(OUT)/members-client: MEMBERS = $(CLIENT_OBJECTS)
+$(OUT)/members-pic: MEMBERS = $(PIC_OBJECTS)
 $(OUT)/members-harness: MEMBERS = $(HARNESS_OBJECTS)
 
 $(OUT)/libretort.a: $(LIB_OBJECTS)
+$(OUT)/libpic.a: $(PIC_OBJECTS)
 $(OUT)/libdaemon.a: $(DAEMON_OBJECTS)
 $(OUT)/libclient.a: $(CLIENT_OBJECTS)
 $(OUT)/libharness.a: $(HARNESS_OBJECTS)
@@ -172,6 +189,11 @@ $(OUT)/retortd: $(OUT)/obj/daemon/main.o $(OUT)/libdaemon.a $(OUT)/libretort.a
 
 $(OUT)/retort: $(OUT)/obj/client/main.o $(OUT)/libclient.a $(OUT)/libretort.a
 	$(LINK) $(LIBS_CLIENT) $(LIBS_LIB) -lm
+
+# A sanitizer's functions are the program's.
+$(OUT)/$(SHARED): $(filter $(OUT)/pic/lib/retort%.o,$(PIC_OBJECTS)) $(OUT)/libpic.a lib/retort.map
+	$(LINK) -shared -Wl,-soname,$(SONAME) -Wl,--version-script,lib/retort.map \
+		-Wl,--as-needed $(if $(SANITIZE)$(FUZZ),,-Wl$(comma)-z$(comma)defs) $(LIBS_LIB)
 
 # libFuzzer brings a main function of its own; without it, ours replays the corpus.
 $(OUT)/tests/fuzz_%: $(OUT)/obj/tests/fuzz_%.o $(if $(FUZZ),,$(OUT)/obj/tests/fuzz_main.o) \
@@ -202,7 +224,7 @@ $(OUT)/bench/%: $(OUT)/obj/bench/%.o $(OUT)/libdaemon.a $(OUT)/libretort.a
 tests: all $(CHECKS) $(FUZZERS) $(PRELOADS) ## build all tests
 .SECONDARY:
 
--include $(wildcard $(OUT)/obj/*/*.d $(OUT)/tests/*.d)
+-include $(wildcard $(OUT)/obj/*/*.d $(OUT)/pic/*/*.d $(OUT)/tests/*.d)
 
 # ---- Testing ----
 
@@ -302,15 +324,17 @@ $(OUT)/lint/tidy/%.stamp: %.c .clang-tidy tests/.clang-tidy
 
 INSTALL = install -D -m 644
 FILL_IN = sed -e 's|@bindir@|$(bindir)|g' -e 's|@sbindir@|$(sbindir)|g' \
+	-e 's|@prefix@|$(prefix)|g' -e 's|@libdir@|$(libdir)|g' -e 's|@includedir@|$(includedir)|g' \
 	-e 's|@sysconfdir@|$(sysconfdir)|g' -e 's|@mandir@|$(mandir)|g' -e 's|@version@|$(VERSION)|g'
 UNITS := $(sort $(wildcard systemd/*.service systemd/*.socket))
-DOCUMENTS := $(sort $(wildcard README* COPYING NEWS* HACKING*)) $(wildcard conf/retortd.conf)
+DOCUMENTS := $(sort $(wildcard README* COPYING NEWS* HACKING* man/*.c)) $(wildcard conf/retortd.conf)
 CONF := $(DESTDIR)$(sysconfdir)/retort/retortd.conf
 
 # Each is FILE:PLACE.
 INSTALLED := \
 	$(foreach page,$(MAN_PAGES),$(page):$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
 	$(foreach doc,$(DOCUMENTS),$(doc):$(docdir)/$(notdir $(doc))) \
+	lib/retort.h:$(includedir)/retort.h \
 	systemd/retort.catalog:$(catalogdir)/retort.catalog \
 	$(if $(wildcard client/completion/retort.bash),client/completion/retort.bash:$(bashcompletiondir)/retort) \
 	$(if $(wildcard client/completion/_retort),client/completion/_retort:$(zshcompletiondir)/_retort) \
@@ -320,6 +344,10 @@ INSTALLED := \
 install: all ## install under $(DESTDIR)$(prefix); an existing configuration stays as it is
 	install -D -m 755 $(OUT)/retort $(DESTDIR)$(bindir)/retort
 	install -D -m 755 $(OUT)/retortd $(DESTDIR)$(sbindir)/retortd
+	install -D -m 755 $(OUT)/$(SHARED) $(DESTDIR)$(libdir)/$(SHARED)
+	ln -sf $(SHARED) $(DESTDIR)$(libdir)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(libdir)/libretort.so
+	$(FILL_IN) lib/retort.pc.in | $(INSTALL) /dev/stdin $(DESTDIR)$(pkgconfigdir)/retort.pc
 	$(foreach pair,$(INSTALLED),$(INSTALL) $(subst :, $(DESTDIR),$(pair))$(newline))
 	$(foreach unit,$(UNITS),$(FILL_IN) $(unit) | \
 		$(INSTALL) /dev/stdin $(DESTDIR)$(systemdsystemunitdir)/$(notdir $(unit))$(newline))
@@ -328,6 +356,8 @@ install: all ## install under $(DESTDIR)$(prefix); an existing configuration sta
 .PHONY: uninstall
 uninstall: ## remove what install installed, but not a configuration that was changed
 	rm -f $(DESTDIR)$(bindir)/retort $(DESTDIR)$(sbindir)/retortd
+	rm -f $(addprefix $(DESTDIR)$(libdir)/,$(SHARED) $(SONAME) libretort.so)
+	rm -f $(DESTDIR)$(pkgconfigdir)/retort.pc
 	rm -f $(foreach pair,$(INSTALLED),$(DESTDIR)$(lastword $(subst :, ,$(pair))))
 	rm -f $(foreach unit,$(UNITS),$(DESTDIR)$(systemdsystemunitdir)/$(notdir $(unit)))
 	if cmp -s conf/retortd.conf $(CONF); then rm -f $(CONF); fi

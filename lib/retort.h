@@ -306,8 +306,8 @@ int retort_process(struct retort *retort);
  * never used again (ret_cookie may be NULL). Requests are sent, done and answered in the order of
  * submission, and are kept while there is no connection. What is unanswered when a connection is
  * lost is repeated on the next, and a say is nonetheless said once, by its key. Of those that are
- * not repeated, as doing them twice may harm (leave, topic, hello, kick, ban, unban, mute, unmute,
- * reload), the reply has -ECONNRESET.
+ * not repeated, as doing them twice may harm (topic, hello, kick, ban, unban, mute, unmute, reload),
+ * the reply has -ECONNRESET once they were sent.
  *
  * A join keeps the room joined over connections until it is left; of a room that is joined already
  * "since" has no effect.
