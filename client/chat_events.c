@@ -76,16 +76,21 @@ static void wait_text(int retry, char *text, size_t size)
 		(void)snprintf(text, size, "trying again in %d s", (retry + 999) / 1000);
 }
 
-/* Each further try that fails is no news: the prompt says that there is no connection. */
+/*
+ * The first try often comes at once, and the first long wait says more. After that a try that fails
+ * is no news: the prompt says that there is no connection.
+ */
 static void disconnected(struct talk *talk, const struct retort_event *event)
 {
-	const bool why = event->text && *event->text;
+	const bool why = event->text && *event->text, waits = event->retry >= 1000;
 	char when[64];
 
 	wait_text(event->retry, when, sizeof(when));
-	if (!talk->lost || event->retry < 0)
-		screen_warn(talk->screen, "connection lost, %s%s%s%s", when, why ? " (" : "",
-			    why ? event->text : "", why ? ")" : "");
+	if (!talk->lost || event->retry < 0 || (waits && !talk->waits))
+		screen_warn(talk->screen, "%s, %s%s%s%s",
+			    talk->lost ? "still no connection" : "connection lost", when,
+			    why ? " (" : "", why ? event->text : "", why ? ")" : "");
+	talk->waits = waits || (talk->lost && talk->waits);
 	talk_lost(talk);
 }
 

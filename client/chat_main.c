@@ -408,6 +408,7 @@ static int prepare(struct chat *chat)
 	use_utf8();
 	screen_init(&chat->screen, typing ? &chat->line : NULL);
 	chat->screen.bell = chat->bell;
+	chat->screen.no_notices = chat->common->json;
 	chat->screen.rooms = !typing && chat->n_rooms > 1;
 	chat->commands = from_terminal;
 	chat->source = (struct source){.fd = STDIN_FILENO, .separator = '\n'};

@@ -159,7 +159,7 @@ static void joined(struct talk *talk, struct request *request, const struct reto
 	if (!room)
 		return; /* and left meanwhile */
 	if (!talk->typing) {
-		talk_switch(talk, room);
+		talk_show_kept(talk, room);
 		return;
 	}
 	if (request->flag || room == talk->rooms.current)

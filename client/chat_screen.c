@@ -205,6 +205,8 @@ void screen_notice(struct screen *screen, const char *format, ...)
 	va_list arguments;
 	int n;
 
+	if (screen->no_notices)
+		return;
 	va_start(arguments, format);
 	n = vasprintf(&text, format, arguments);
 	va_end(arguments);

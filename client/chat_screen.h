@@ -19,8 +19,9 @@ struct screen {
 	bool color;
 	bool many_colors; /* 256, not 8 */
 	bool bell;	  /* for mentions */
-	bool rooms;	  /* each message says in which room it is */
-	int year, day;	  /* of the last message; day of the year */
+	bool no_notices;
+	bool rooms;    /* each message says in which room it is */
+	int year, day; /* of the last message; day of the year */
 	struct buffer text;
 };
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "chat_talk.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
 #include "object.h"
+#include "output.h"
 
 enum {
 	SETTLE_MS = 150,	  /* of silence: then what was missed has come */
@@ -32,6 +34,22 @@ void talk_done(struct talk *talk)
 
 /* ---- what is shown, and when ---- */
 
+static int print_json(const struct chat_event *event)
+{
+	CLEANUP(buffer_done) struct buffer text = {0};
+	json_t *object;
+	int r;
+
+	if (object_write_event(&text, event) < 0)
+		return -ENOMEM;
+	object = json_loadb((const char *)text.data, text.len, 0, NULL);
+	if (!object)
+		return -ENOMEM; /* it is valid */
+	r = output_json(object);
+	json_decref(object);
+	return r;
+}
+
 static void show_json(struct talk *talk, const struct said *said)
 {
 	const struct chat_event event = {
@@ -45,11 +63,8 @@ static void show_json(struct talk *talk, const struct said *said)
 			    .text = said->text,
 			    .text_len = said->text_len},
 	};
-	CLEANUP(buffer_done) struct buffer line = {0};
 
-	if (object_write_event(&line, &event) == 0 && buffer_append(&line, "\n", 1) == 0)
-		(void)fwrite(line.data, 1, line.len, stdout); /* seen by screen_flush() */
-	else
+	if (print_json(&event) < 0)
 		screen_warn(talk->screen, "out of memory");
 }
 
@@ -131,12 +146,19 @@ void talk_message(struct talk *talk, const char *room_name, const struct retort_
 		talk_settle(talk); /* there is no room to hold more */
 }
 
+void talk_show_kept(struct talk *talk, struct room *room)
+{
+	room->unread = 0;
+	room->mentioned = false;
+	kept_show(&room->kept, show, talk);
+}
+
 void talk_switch(struct talk *talk, struct room *room)
 {
 	const size_t kept = room->kept.n;
 
 	talk->rooms.current = room;
-	if (talk->rooms.n > 1) {
+	if (talk->typing && talk->rooms.n > 1) {
 		if (room->unread > kept)
 			screen_notice(talk->screen,
 				      "%s: %zu unread, the last %zu of them:", room->name,
@@ -146,9 +168,7 @@ void talk_switch(struct talk *talk, struct room *room)
 		else
 			screen_notice(talk->screen, "%s", room->name);
 	}
-	room->unread = 0;
-	room->mentioned = false;
-	kept_show(&room->kept, show, talk);
+	talk_show_kept(talk, room);
 }
 
 void talk_remove(struct talk *talk, struct room *room)

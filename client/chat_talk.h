@@ -36,10 +36,11 @@ struct talk {
 	bool refused;	      /* something was not done as asked */
 	bool quit;
 
-	bool lost;			   /* the connection */
-	bool back;			   /* it is there again, and what was missed comes */
-	struct kept missed;		   /* held meanwhile */
-	size_t n_missed;		   /* of them, by others */
+	bool lost;	    /* the connection */
+	bool waits;	    /* and it was told how long it takes until the next try */
+	bool back;	    /* it is there again, and what was missed comes */
+	struct kept missed; /* held meanwhile */
+	size_t n_missed;    /* of them, by others */
 	uint64_t settled, settled_at_last; /* when they are shown, on the clock of clock_now() */
 };
 
@@ -57,6 +58,9 @@ struct said talk_said(const struct talk *talk, const char *room,
 
 /* Shows a message now, whatever room it is of. */
 void talk_show(struct talk *talk, const struct said *said);
+
+/* Shows what came in a room meanwhile, and counts it as seen. */
+void talk_show_kept(struct talk *talk, struct room *room);
 
 /* Looks at a room from now on, and shows what came there meanwhile. */
 void talk_switch(struct talk *talk, struct room *room);

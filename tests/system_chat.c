@@ -659,6 +659,13 @@ START_TEST(lines_of_a_pipe_are_said)
 	ck_assert_ptr_nonnull(strstr(run.out, "\"text\":\"json\""));
 	ck_assert_uint_eq(strcspn(run.out, "\n") + 1, run.out_len);
 	run_done(&run);
+
+	/* With several rooms each message says where it is from; the first is spoken in. */
+	run_expect(&run, "where?\n",
+		   WORDS("-c", TCP(&scene), "chat", "-n1", "--nick", "bert", "builds", "ops"), 0);
+	ck_assert_ptr_nonnull(strstr(run.out, " [builds] bert: where?\n"));
+	ck_assert_ptr_nonnull(strstr(run.out, " [ops] "));
+	run_done(&run);
 	scene_end(&scene);
 }
 END_TEST
