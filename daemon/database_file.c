@@ -154,8 +154,10 @@ static int join(struct opening *opening, const char *front, const char *end, cha
 {
 	char *path;
 
-	if (asprintf(&path, "%s%s", front, end) < 0)
-		return complain(opening, -ENOMEM, "out of memory");
+	if (asprintf(&path, "%s%s", front, end) < 0) {
+		(void)complain(opening, -ENOMEM, "out of memory");
+		return -ENOMEM;
+	}
 	*ret_path = path;
 	return 0;
 }

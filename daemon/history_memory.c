@@ -177,10 +177,11 @@ static void keep_limits(struct history_memory *memory)
 /* Makes room in the ring for one more number. */
 static int reserve(struct history_memory *memory)
 {
-	struct history_memory bigger = {.size = MAX(2 * memory->size, (size_t)SLOTS_MIN)};
+	struct history_memory bigger = {.size = 0};
 
 	if (memory->newest + 1 - memory->first < memory->size)
 		return 0;
+	bigger.size = MAX(2 * memory->size, (size_t)SLOTS_MIN);
 	bigger.slots = calloc(bigger.size, sizeof(*bigger.slots));
 	if (!bigger.slots)
 		return -ENOMEM;

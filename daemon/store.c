@@ -171,13 +171,13 @@ int store_rooms(struct store *store, int (*each)(const struct store_room *room, 
 
 	while ((r = database_next(database, LIST_ROOMS)) > 0) {
 		uint64_t trimmed = database_number(database, LIST_ROOMS, 3);
-		uint64_t newest = database_number(database, LIST_ROOMS, 4);
+		uint64_t newest = MAX(trimmed, database_number(database, LIST_ROOMS, 4));
 		const struct store_room room = {
 			.id = database_number(database, LIST_ROOMS, 0),
 			.name = database_text(database, LIST_ROOMS, 1),
 			.topic = database_text(database, LIST_ROOMS, 2),
 			.oldest = trimmed + 1,
-			.newest = MAX(trimmed, newest),
+			.newest = newest,
 		};
 
 		r = database_complete(database);
