@@ -3,6 +3,7 @@
 /*
  * Says each line of standard input in a room, and prints what is said there, until it has heard the
  * last of its own lines. Build it with: cc retort-example.c $(pkg-config --cflags --libs retort)
+ * What others say may hold control characters; a program for a terminal shows them harmlessly.
  */
 
 #include <retort.h>
