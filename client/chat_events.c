@@ -8,6 +8,8 @@
 #include "chat_request.h"
 #include "util.h"
 
+enum { EVENTS_A_TURN = 500 };
+
 /* What happens in a room that is not looked at is not worth a line. */
 static bool is_looked_at(const struct talk *talk, const struct room *room)
 {
@@ -149,12 +151,14 @@ static void handle(struct talk *talk, const struct retort_event *event)
 
 int events_take(struct talk *talk)
 {
-	for (;;) {
-		struct retort_event event;
-		int r = retort_next(talk->retort, 0, &event);
+	struct retort_event event;
+	int r = 1;
 
+	for (int n = 0; n < EVENTS_A_TURN; n++) {
+		r = retort_next(talk->retort, 0, &event);
 		if (r <= 0)
-			return r;
+			break;
 		handle(talk, &event);
 	}
+	return MIN(r, 0);
 }

@@ -53,8 +53,7 @@ struct chat {
 /* Says whether the next of them may be said: all before it is acknowledged. */
 static bool may_go_on(const struct chat *chat)
 {
-	return chat->talk.joins == 0 && !chat->talk.held_back &&
-	       retort_pending(chat->talk.retort) == 0;
+	return !chat->talk.held_back && list_empty(&chat->talk.requests);
 }
 
 static void say_bytes(struct chat *chat, struct bytes text)

@@ -670,6 +670,30 @@ START_TEST(lines_of_a_pipe_are_said)
 }
 END_TEST
 
+START_TEST(a_pipe_is_said_as_fast_as_may_be_and_in_order)
+{
+	struct server server;
+	struct run run;
+	const char *at;
+
+	server_start_config(&server, "listeners: ( { name = \"chat\"; service = \"chat\";\n"
+				     "  listen = \"tcp://127.0.0.1:0\"; } );\n"
+				     "chat: { rate: { messages = 50; burst = 1; }; };\n");
+	run_expect(&run, "a\nb\nc\nd\ne\n",
+		   WORDS("-c", server_address(&server, "chat", NULL), "chat", "--nick", "bert"), 0);
+	ck_assert_str_eq(run.error, "");
+	at = run.out;
+	for (char letter = 'a'; letter <= 'e'; letter++) {
+		const char want[] = {' ', 'b', 'e', 'r', 't', ':', ' ', letter, '\n', 0};
+
+		at = strstr(at, want);
+		ck_assert_msg(at != NULL, "\"%s\" is not in its place: %s", want, run.out);
+	}
+	run_done(&run);
+	server_stop(&server);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("chat");
@@ -691,5 +715,6 @@ int main(void)
 	harness_add(suite, colours_only_where_they_are_wanted);
 	harness_add(suite, a_dumb_terminal_gets_no_escape_sequence);
 	harness_add(suite, lines_of_a_pipe_are_said);
+	harness_add(suite, a_pipe_is_said_as_fast_as_may_be_and_in_order);
 	return harness_main(suite);
 }
