@@ -184,6 +184,8 @@ static bool trim(struct hub *hub, struct room *room)
 				 &more);
 	if (room->durable)
 		r = hub_end(hub, r);
+	if (r < 0)
+		history_undone(room->history);
 	return r == 0 && more;
 }
 
