@@ -102,7 +102,7 @@ void table_print(const struct table *table)
 {
 	const size_t n_cells = table->ends.len / sizeof(size_t);
 
-	if (n_cells == 0)
+	if (n_cells == 0 || table->n_columns == 0)
 		return;
 	if (table->terminal) {
 		print_aligned(table, n_cells);

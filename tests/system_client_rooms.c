@@ -167,7 +167,7 @@ static void read_lines(int fd, struct buffer *text, size_t n)
 /* Through an orderly restart and through a crash: what is said comes once, and in order. */
 START_TEST(test_restarts_lose_nothing)
 {
-	enum { LINES = 300 };
+	const size_t lines = harness_rounds(300, 100);
 	CLEANUP(buffer_done) struct buffer text = {0};
 	struct run_setup setup = {0};
 	struct run say, tail;
@@ -177,24 +177,24 @@ START_TEST(test_restarts_lose_nothing)
 	make_pipe(input);
 	make_pipe(output);
 	setup = (struct run_setup){.directory = server.directory, .out = output[1]};
-	run_start(&tail, &setup, WORDS("tail", "-f", "ops"));
+	run_start(&tail, &setup, WORDS("tail", "-f", "ops", "--since", "0"));
 	closep(&output[1]);
 	setup = (struct run_setup){.directory = server.directory, .in = input[0]};
 	run_start(&say, &setup, WORDS("--timeout", "30", "say", "ops"));
 	closep(&input[0]);
 
-	write_lines(input[1], 1, LINES);
-	read_lines(output[0], &text, LINES);
+	write_lines(input[1], 1, lines);
+	read_lines(output[0], &text, lines);
 	restart(SIGTERM);
-	write_lines(input[1], LINES + 1, 2 * LINES);
-	read_lines(output[0], &text, LINES / 2); /* so it is in the middle of it */
+	write_lines(input[1], lines + 1, 2 * lines);
+	read_lines(output[0], &text, lines / 2); /* so it is in the middle of it */
 	restart(SIGKILL);
-	write_lines(input[1], 2 * LINES + 1, 3 * LINES);
+	write_lines(input[1], 2 * lines + 1, 3 * lines);
 	closep(&input[1]);
 	finish(&say, 0);
-	read_lines(output[0], &text, 3 * LINES - LINES - LINES / 2);
+	read_lines(output[0], &text, 2 * lines - lines / 2);
 	ck_assert_int_eq(buffer_append(&text, "", 1), 0);
-	ck_assert_uint_eq(count_in_order((const char *)text.data), 3 * LINES);
+	ck_assert_uint_eq(count_in_order((const char *)text.data), 3 * lines);
 
 	closep(&output[0]);
 	finish(&tail, 128 + SIGPIPE);
@@ -202,7 +202,7 @@ START_TEST(test_restarts_lose_nothing)
 	run_done(&tail);
 	run_done(&say);
 	expect(&tail, NULL, WORDS("tail", "ops", "--since", "0"), 0);
-	ck_assert_uint_eq(count_in_order(tail.out), 3 * LINES);
+	ck_assert_uint_eq(count_in_order(tail.out), 3 * lines);
 	run_done(&tail);
 	server_stop(&server);
 }
