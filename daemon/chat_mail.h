@@ -163,5 +163,5 @@ struct errand {
 };
 /* Figures of the hub that any thread may read. */
 struct hub_figures {
-	_Atomic uint64_t rooms, people, said;
+	_Atomic uint64_t rooms, people;
 };

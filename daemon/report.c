@@ -107,7 +107,7 @@ static void describe_workers(const struct crew *crew, char line[static LINE_BYTE
 					 crew->members[i].load);
 }
 
-void report_log(const struct listeners *listeners)
+void report_log(const struct listeners *listeners, const struct hub_figures *figures)
 {
 	struct listener *listener;
 	struct totals totals;
@@ -117,6 +117,9 @@ void report_log(const struct listeners *listeners)
 	describe(totals.values, line);
 	log_write(LOG_SUMMARY, NULL, "summary: clients now: %" PRIu64 "%s",
 		  listeners->door->clients, line);
+	log_write(LOG_SUMMARY, NULL, "summary: rooms: %" PRIu64 ", people: %" PRIu64,
+		  atomic_load_explicit(&figures->rooms, memory_order_relaxed),
+		  atomic_load_explicit(&figures->people, memory_order_relaxed));
 	describe_workers(listeners->crew, line);
 	log_write(LOG_SUMMARY, NULL, "summary: sockets of each worker:%s", line);
 	LIST_FOR_EACH(listener, &listeners->all, struct listener, link) {

@@ -3,6 +3,7 @@
 
 /* What the daemon has done so far, for the log. */
 
+#include "chat_mail.h"
 #include "listeners.h"
 
 /* What has been counted since the start, over all listeners, also those that are gone. */
@@ -14,5 +15,7 @@ void report_totals(const struct listeners *listeners, struct totals *ret_totals)
  */
 int report_stats(const struct listeners *listeners, struct buffer *json);
 
-/* Writes a summary of clients and counters to the log: a line of sums, and one a listener. */
-void report_log(const struct listeners *listeners);
+/*
+ * Writes a summary of clients, rooms and counters to the log: a line of sums, and one a listener.
+ */
+void report_log(const struct listeners *listeners, const struct hub_figures *figures);

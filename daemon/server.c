@@ -396,7 +396,7 @@ static int asked_to_report(sd_event_source *source, const struct signalfd_siginf
 
 	(void)source;
 	(void)info;
-	report_log(&server->listeners);
+	report_log(&server->listeners, hub_figures(server->hub));
 	return 0;
 }
 
