@@ -132,13 +132,16 @@ static void handle(struct talk *talk, const struct retort_event *event)
 	case RETORT_CONNECTED:
 		break; /* the conversation begins with it */
 	case RETORT_RESUMED:
+		talk->taken = false;
 		talk_back(talk);
 		break;
 	case RETORT_DISCONNECTED:
 		disconnected(talk, event);
 		break;
 	case RETORT_WAITING:
-		screen_warn(talk->screen, "connected, but the nick is still taken");
+		if (!talk->taken)
+			screen_warn(talk->screen, "connected, but the nick is still taken");
+		talk->taken = true;
 		break;
 	case RETORT_ROOM_LOST:
 		room_lost(talk, event);

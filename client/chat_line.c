@@ -230,6 +230,7 @@ void line_clear(struct line *line)
 	rl_free_line_state(); /* which draws */
 	line_hide(line);
 	rl_replace_line("", 1);
+	using_history(); /* the next line begins at its end */
 	line_show(line);
 }
 
@@ -273,7 +274,6 @@ static void settle(struct line *line)
 	rl_completion_query_items = 0;
 	(void)rl_variable_bind("page-completions", "off");
 	(void)rl_variable_bind("completion-ignore-case", "on");
-	(void)rl_variable_bind("horizontal-scroll-mode", line->dumb ? "on" : "off");
 	for (size_t i = 0; i < ARRAY_SIZE(keymaps); i++) {
 		(void)rl_bind_key_in_map('\r', accept_line, keymaps[i]);
 		(void)rl_bind_key_in_map('\n', accept_line, keymaps[i]);

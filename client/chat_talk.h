@@ -38,6 +38,7 @@ struct talk {
 
 	bool lost;	    /* the connection */
 	bool waits;	    /* and it was told how long it takes until the next try */
+	bool taken;	    /* it stands, but the nick is taken, and that was told */
 	bool back;	    /* it is there again, and what was missed comes */
 	struct kept missed; /* held meanwhile */
 	size_t n_missed;    /* of them, by others */

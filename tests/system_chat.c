@@ -284,6 +284,11 @@ START_TEST(typed_lines_are_remembered)
 	scene_chat(&scene, NULL, NULL);
 	terminal_type(terminal, "\033[A"); /* up */
 	terminal_wait_cursor(terminal, "[ops] one", 9);
+	terminal_type(terminal, "\003\022on"); /* searched for backwards */
+	terminal_wait_cursor(terminal, "(reverse-i-search)`on': one", 24);
+	say(scene.anna, "ops", "while you search");
+	terminal_wait(terminal, "anna: while you search");
+	terminal_wait_cursor(terminal, "(reverse-i-search)`on': one", 24);
 	terminal_type(terminal, "\003");
 	terminal_wait_cursor(terminal, "[ops]", 6);
 	scene_quit(&scene);
@@ -683,8 +688,8 @@ START_TEST(a_pipe_is_said_as_fast_as_may_be_and_in_order)
 		   WORDS("-c", server_address(&server, "chat", NULL), "chat", "--nick", "bert"), 0);
 	ck_assert_str_eq(run.error, "");
 	at = run.out;
-	for (char letter = 'a'; letter <= 'e'; letter++) {
-		const char want[] = {' ', 'b', 'e', 'r', 't', ':', ' ', letter, '\n', 0};
+	for (const char *letter = "abcde"; *letter; letter++) {
+		const char want[] = {' ', 'b', 'e', 'r', 't', ':', ' ', *letter, '\n', 0};
 
 		at = strstr(at, want);
 		ck_assert_msg(at != NULL, "\"%s\" is not in its place: %s", want, run.out);
