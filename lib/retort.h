@@ -171,7 +171,8 @@ enum retort_event_kind {
 	RETORT_MESSAGE, /* room, message */
 	RETORT_JOIN,	/* room, nick */
 	RETORT_LEAVE,	/* room, nick; text: why, when not of its own will. With one's own nick,
-			 * one is no member any more */
+			 * one is no member any more; but when a join of one's own follows at once,
+			 * one is called that now, as another connection of the same user wished */
 	RETORT_TOPIC,	/* room, nick, text */
 	RETORT_GAP,	/* room, first, last: messages of these numbers are lost */
 	RETORT_CLOSING, /* text; reconnect: the server ends this connection. The library comes back:
@@ -227,8 +228,9 @@ void retort_free(struct retort *retort);
 /*
  * Settings hold from the next hello, connection or request on.
  *
- * retort_set_nick(): the nick to ask for. NULL (the default): on a Unix socket the name of this
- * process's user, which is what the server calls it anyway, else one that is made for a guest.
+ * retort_set_nick(): the nick to ask for. NULL (the default): on a Unix socket none, as the server
+ * knows this process's user, and a nick is one for all connections of a user; else one that is made
+ * for a guest, who comes back under it.
  * retort_set_login(): who to be, where the server knows passwords. Both return 0 or -ENOMEM.
  */
 int retort_set_nick(struct retort *retort, const char *nick);
@@ -253,7 +255,10 @@ void retort_set_patience(struct retort *retort, int first, int again);
 /* The longest message that is taken from the server, in bytes; the default is 16 MiB. */
 void retort_set_max_message(struct retort *retort, size_t max);
 
-/* What the server called us, and which user we are to it; NULL before it has, or for a guest. */
+/*
+ * What we are called, and which user we are to the server: what it said to hello, or else what a
+ * Unix socket proves. NULL before connecting, or for a guest.
+ */
 const char *retort_nick(const struct retort *retort);
 const char *retort_user(const struct retort *retort);
 
@@ -306,8 +311,8 @@ int retort_process(struct retort *retort);
  * never used again (ret_cookie may be NULL). Requests are sent, done and answered in the order of
  * submission, and are kept while there is no connection. What is unanswered when a connection is
  * lost is repeated on the next, and a say is nonetheless said once, by its key. Of those that are
- * not repeated, as doing them twice may harm (topic, hello, kick, ban, unban, mute, unmute, reload),
- * the reply has -ECONNRESET once they were sent.
+ * not repeated, as doing them twice may harm (topic, hello, kick, ban, unban, mute, unmute,
+ * reload), the reply has -ECONNRESET once they were sent.
  *
  * A join keeps the room joined over connections until it is left; of a room that is joined already
  * "since" has no effect.

@@ -123,7 +123,7 @@ int retort_seen(const struct retort *retort, const char *room, uint64_t *ret_seq
 {
 	const struct cursor *cursor = cursor_find(&retort->cursors, room);
 
-	if (!cursor)
+	if (!cursor || cursor->evicted)
 		return -ENOENT;
 	if (!cursor->known)
 		return -EAGAIN;
@@ -188,7 +188,9 @@ static int prepare_room(struct retort *retort, const struct retort_request *requ
 		return 0;
 	}
 	/* Of a room that is joined already it is known where to go on. */
-	if ((!cursor->joined && !cursor->join) || cursor->leave > cursor->join) {
+	if (cursor->evicted || (!cursor->joined && !cursor->join) || cursor->leave > cursor->join) {
+		cursor->joined = cursor->joined && !cursor->evicted;
+		cursor->evicted = false;
 		cursor->known = request->has & RETORT_HAS_SINCE;
 		cursor->seq = cursor->known ? request->since : 0;
 		cursor->heard = false;

@@ -17,6 +17,7 @@ struct cursor {
 	char *folded;	/* what it is compared by; owned */
 	bool unasked;	/* of direct messages that came by themselves */
 	bool joined;	/* the server has said so, on this connection or an earlier one */
+	bool evicted;	/* it said that we left, and nothing of the room since then */
 	bool known;	/* seq says something */
 	bool heard;	/* and the server itself has told it */
 	uint64_t seq;	/* the last number seen; 0: from the oldest kept */

@@ -61,26 +61,33 @@ static void set_message(struct retort_message *to, const struct chat_message *fr
 	};
 }
 
-static bool is_ours(const char *nick, const char *ours)
+static bool is_same(const char *one, const char *other)
 {
-	return nick && ours && strcmp(nick, ours) == 0;
+	return one && other && strcmp(one, other) == 0;
+}
+
+/* A user is told by its name, whatever nick it had at the time. */
+static bool is_ours(const struct chat_message *message, const char *nick, const char *user)
+{
+	return user || message->user ? is_same(message->user, user) : is_same(message->from, nick);
 }
 
 /* Fills in what the kind of event has. */
-static void set_members(struct item *item, const struct chat_event *chat, const char *ours)
+static void set_members(struct item *item, const struct chat_event *chat, const char *nick,
+			const char *user)
 {
 	struct retort_event *event = &item->event;
 
 	event->room = chat->room;
 	event->nick = chat->nick;
-	event->mine = is_ours(chat->nick, ours);
+	event->mine = is_same(chat->nick, nick);
 	switch (chat->kind) {
 	case CHAT_EVENT_MESSAGE:
 		event->kind = RETORT_MESSAGE;
 		set_message(&item->message, &chat->message);
 		event->message = &item->message;
 		event->nick = item->message.from;
-		event->mine = is_ours(item->message.from, ours);
+		event->mine = is_ours(&chat->message, nick, user);
 		break;
 	case CHAT_EVENT_JOIN:
 		event->kind = RETORT_JOIN;
@@ -121,13 +128,13 @@ static int take_answer(struct item *item, struct object_answer *answer, struct b
 }
 
 int item_set_event(struct item *item, struct object_answer *answer, struct bytes json,
-		   const char *ours)
+		   const char *nick, const char *user)
 {
 	int r = take_answer(item, answer, json);
 
 	if (r < 0)
 		return r;
-	set_members(item, &item->answer.event, ours);
+	set_members(item, &item->answer.event, nick, user);
 	item->event.json = item->json;
 	item->event.json_len = json.len;
 	return 0;

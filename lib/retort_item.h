@@ -28,12 +28,12 @@ struct item *item_new(enum retort_event_kind kind);
 void item_free(struct item *item);
 
 /*
- * Lets the item take over an answer and a copy of the bytes that it was read from; ours is one's
- * own nick, or NULL. What *answer held is the item's then. Returns 0, or -ENOMEM with the item and
- * the answer as they were.
+ * Lets the item take over an answer and a copy of the bytes that it was read from; nick
+ * and user are one's own, or NULL. What *answer held is the item's then. Returns 0, or -ENOMEM with
+ * the item and the answer as they were.
  */
 int item_set_event(struct item *item, struct object_answer *answer, struct bytes json,
-		   const char *ours);
+		   const char *nick, const char *user);
 int item_set_reply(struct item *item, struct object_answer *answer, struct bytes json);
 
 /* Makes it a reply that says this. text is copied, or left out when there is no memory. */

@@ -4,6 +4,7 @@
 #include <pwd.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/random.h>
 
 #include "names.h"
@@ -21,13 +22,21 @@ char *nick_of_guest(void)
 	return asprintf(&nick, "guest-%06x", (unsigned)random & 0xFFFFFF) < 0 ? NULL : nick;
 }
 
-char *nick_of_user(void)
+int nick_of_user(char **ret_user, char **ret_nick)
 {
-	CLEANUP(freep) char *memory = malloc(ENTRY_SIZE);
+	CLEANUP(freep) char *memory = malloc(ENTRY_SIZE), *user = NULL, *nick = NULL;
 	struct passwd entry, *found = NULL;
 
 	if (!memory)
-		return NULL;
+		return -ENOMEM;
 	(void)getpwuid_r(geteuid(), &entry, memory, ENTRY_SIZE, &found);
-	return found ? name_from_user(found->pw_name) : nick_of_guest();
+	if (found) {
+		user = strdup(found->pw_name);
+		nick = name_from_user(found->pw_name);
+		if (!user || !nick)
+			return -ENOMEM;
+	}
+	*ret_user = STEAL(user);
+	*ret_nick = STEAL(nick);
+	return 0;
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Nicks for those who do not wish for one: hello needs one, and who comes back needs the same. */
+/* Who one is without having wished to be anybody. All strings are new. */
 
-/* Both return a new string that is a legal name, or NULL when out of memory. */
+/*
+ * The user that a Unix socket proves this process to be, and the nick that retortd gives it. May
+ * block on name service. Returns 0, with both NULL for a user without a name, or -ENOMEM.
+ */
+int nick_of_user(char **ret_user, char **ret_nick);
 
-/* The nick that retortd gives this process's user on a Unix socket. May block on name service. */
-char *nick_of_user(void);
-
-/* A guest's, which most likely nobody else has. */
+/* A guest's, which most likely nobody else has; NULL when out of memory. */
 char *nick_of_guest(void);

@@ -30,7 +30,7 @@ static int say_hello(struct retort *retort)
 {
 	const struct retort_request request = {
 		.op = RETORT_OP_HELLO,
-		.nick = retort->wished_nick ?: retort->nick ?: retort->made_nick,
+		.nick = retort->wished_nick ?: retort->nick ?: retort->own_nick,
 		.user = retort->login,
 	};
 
@@ -38,17 +38,36 @@ static int say_hello(struct retort *retort)
 	return state_ask(retort, &request, ASKED_BY_HELLO, retort->asked.next, NULL);
 }
 
+/*
+ * On a Unix socket the server knows us, and a hello would only give a nick to all connections of
+ * our user. A guest needs one, to come back as the same.
+ */
+static bool needs_hello(const struct retort *retort)
+{
+	return retort->says_hello && (retort->wished_nick || retort->login || !retort->own_user);
+}
+
+/* Without hello we are taken for whom the server takes us, as far as that is known here. */
+static int go_live(struct retort *retort)
+{
+	struct item *item = item_new(state_greeting_kind(retort));
+	int r = item ? 0 : -ENOMEM;
+
+	if (r == 0 && retort->own_user && !retort->nick)
+		r = state_set_identity(retort, retort->own_nick, retort->own_user);
+	if (r < 0) {
+		item_free(item);
+		return r;
+	}
+	return state_live(retort, item);
+}
+
 /* The wire stands. */
 static int greet(struct retort *retort)
 {
-	struct item *item;
-
 	retort->phase = PHASE_GREETING;
 	retort->heard_at = moment_now();
-	if (retort->says_hello)
-		return say_hello(retort);
-	item = item_new(state_greeting_kind(retort));
-	return item ? state_live(retort, item) : -ENOMEM;
+	return needs_hello(retort) ? say_hello(retort) : go_live(retort);
 }
 
 /* A sentence for a failure of the system. */

@@ -40,7 +40,7 @@ static int pass_on(struct retort *retort, struct object_answer *answer, struct b
 
 	if (!item)
 		return -ENOMEM;
-	if (item_set_event(item, answer, body, retort->nick) < 0) {
+	if (item_set_event(item, answer, body, retort->nick, retort->user) < 0) {
 		item_free(item);
 		return -ENOMEM;
 	}
@@ -94,16 +94,27 @@ static int take_gap(struct retort *retort, struct cursor *cursor, struct object_
 	return r;
 }
 
-/* Who is made to leave is no member any more. */
+/*
+ * Who is made to leave is no member any more, unless more comes of the room: then it was a new nick
+ * for all connections of our user, of which the join that follows at once tells.
+ */
 static int take_leave(struct retort *retort, struct cursor *cursor, struct object_answer *answer,
 		      struct bytes body)
 {
 	const bool ours = retort->nick && strcmp(answer->event.nick, retort->nick) == 0;
-	int r = pass_on(retort, answer, body);
+	const int r = pass_on(retort, answer, body);
 
 	if (r == 0 && ours && cursor && cursor->joined && !cursor->leave && !cursor->join)
-		cursor_free(cursor);
+		cursor->evicted = true;
 	return r;
+}
+
+static int take_join(struct retort *retort, bool evicted, struct object_answer *answer,
+		     struct bytes body)
+{
+	const int r = evicted ? state_set_identity(retort, answer->event.nick, retort->user) : 0;
+
+	return r < 0 ? r : pass_on(retort, answer, body);
 }
 
 /* The server is about to close; there is nothing to wait for when it owes no answer. */
@@ -145,6 +156,7 @@ static int take_event(struct retort *retort, struct object_answer *answer, struc
 {
 	const struct chat_event *event = &answer->event;
 	struct cursor *cursor = NULL;
+	bool evicted = false;
 
 	if (event->kind == CHAT_EVENT_CLOSING)
 		return take_closing(retort, answer, body);
@@ -154,11 +166,17 @@ static int take_event(struct retort *retort, struct object_answer *answer, struc
 	/* Of a room that was left, the rest may be under way. */
 	if (cursor ? cursor_is_deaf(cursor) : event->room[0] != '@')
 		return 0;
+	if (cursor) {
+		evicted = cursor->evicted;
+		cursor->evicted = false;
+	}
 	switch (event->kind) {
 	case CHAT_EVENT_MESSAGE:
 		return take_message(retort, cursor, answer, body);
 	case CHAT_EVENT_GAP:
 		return take_gap(retort, cursor, answer, body);
+	case CHAT_EVENT_JOIN:
+		return take_join(retort, evicted, answer, body);
 	case CHAT_EVENT_LEAVE:
 		return take_leave(retort, cursor, answer, body);
 	default:
@@ -321,10 +339,7 @@ static int nick_is_taken(struct retort *retort, const struct chat_reply *reply)
 	return 0;
 }
 
-/*
- * Whether another nick may do: nobody wished for this one. It is a guest's that somebody has, or
- * the name that our user has here and not where the server is.
- */
+/* Whether another nick may do: nobody wished for this one, and somebody has it. */
 static bool may_guess(const struct retort *retort, enum retort_refusal refusal)
 {
 	return !retort->wished_nick && retort->lives == 0 && retort->guesses < GUESSES_MAX &&
@@ -338,8 +353,8 @@ static int guess_nick(struct retort *retort, struct asked *asked)
 
 	if (!nick)
 		return -ENOMEM;
-	free(retort->made_nick);
-	retort->made_nick = nick;
+	free(retort->own_nick);
+	retort->own_nick = nick;
 	retort->guesses++;
 	retort->hello_at = 0;
 	asked_free(asked);
@@ -369,24 +384,6 @@ static int hello_refused(struct retort *retort, struct asked *asked, const struc
 	return 0;
 }
 
-/* Copies who we are. Returns 0, or -ENOMEM with everything as it was. */
-static int set_identity(struct retort *retort, const struct chat_reply *reply)
-{
-	char *nick = reply->nick ? strdup(reply->nick) : NULL;
-	char *user = reply->user ? strdup(reply->user) : NULL;
-
-	if ((reply->nick && !nick) || (reply->user && !user)) {
-		free(nick);
-		free(user);
-		return -ENOMEM;
-	}
-	free(retort->nick);
-	free(retort->user);
-	retort->nick = nick;
-	retort->user = user;
-	return 0;
-}
-
 static int take_hello(struct retort *retort, struct asked *asked, struct object_answer *answer,
 		      struct bytes body)
 {
@@ -396,7 +393,8 @@ static int take_hello(struct retort *retort, struct asked *asked, struct object_
 	if (reply->error)
 		return hello_refused(retort, asked, reply);
 	item = item_new(state_greeting_kind(retort));
-	if (!item || set_identity(retort, reply) < 0 || item_set_reply(item, answer, body) < 0) {
+	if (!item || state_set_identity(retort, reply->nick, reply->user) < 0 ||
+	    item_set_reply(item, answer, body) < 0) {
 		item_free(item);
 		return -ENOMEM;
 	}
@@ -414,7 +412,8 @@ static int nick_changed(struct retort *retort, const struct asked *asked,
 {
 	char *wished = asked->request.nick ? strdup(asked->request.nick) : NULL;
 
-	if ((asked->request.nick && !wished) || set_identity(retort, reply) < 0) {
+	if ((asked->request.nick && !wished) ||
+	    state_set_identity(retort, reply->nick, reply->user) < 0) {
 		free(wished);
 		return -ENOMEM;
 	}

@@ -35,9 +35,10 @@ int state_init(struct retort *retort, struct endpoint *endpoints, size_t n_endpo
 	list_init(&retort->asked);
 	list_init(&retort->cursors);
 	inbox_init(&retort->inbox);
-	retort->made_nick =
-		endpoints->transport == TRANSPORT_UNIX ? nick_of_user() : nick_of_guest();
-	if (!retort->made_nick)
+	if (endpoints->transport == TRANSPORT_UNIX &&
+	    nick_of_user(&retort->own_user, &retort->own_nick) < 0)
+		return -ENOMEM;
+	if (!retort->own_nick && !(retort->own_nick = nick_of_guest()))
 		return -ENOMEM;
 	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
 		return -EIO;
@@ -64,7 +65,8 @@ void state_done(struct retort *retort)
 	free(retort->wished_nick);
 	free(retort->login);
 	free(retort->password);
-	free(retort->made_nick);
+	free(retort->own_user);
+	free(retort->own_nick);
 	free(retort->nick);
 	free(retort->user);
 }
@@ -169,6 +171,22 @@ struct asked *state_owed(const struct retort *retort)
 
 /* ---- Coming to life ---- */
 
+int state_set_identity(struct retort *retort, const char *nick, const char *user)
+{
+	char *nick_copy = nick ? strdup(nick) : NULL, *user_copy = user ? strdup(user) : NULL;
+
+	if ((nick && !nick_copy) || (user && !user_copy)) {
+		free(nick_copy);
+		free(user_copy);
+		return -ENOMEM;
+	}
+	free(retort->nick);
+	free(retort->user);
+	retort->nick = nick_copy;
+	retort->user = user_copy;
+	return 0;
+}
+
 enum retort_event_kind state_greeting_kind(const struct retort *retort)
 {
 	return retort->lives > 0 ? RETORT_RESUMED : RETORT_CONNECTED;
@@ -182,16 +200,20 @@ static int rejoin(struct retort *retort)
 	int r;
 
 	LIST_FOR_EACH(cursor, &retort->cursors, struct cursor, link) {
-		const bool since = cursor->known && !cursor_is_deaf(cursor);
-		const struct retort_request request = {
+		struct retort_request request = {
 			.op = RETORT_OP_JOIN,
 			.room = cursor->room,
-			.has = since ? RETORT_HAS_SINCE : 0,
 			.since = cursor->seq,
 		};
 
+		if (cursor->evicted) {
+			cursor_free(cursor);
+			continue;
+		}
 		if (!cursor->joined)
 			continue;
+		if (cursor->known && !cursor_is_deaf(cursor))
+			request.has = RETORT_HAS_SINCE;
 		r = state_ask(retort, &request, ASKED_BY_REJOIN, before, NULL);
 		if (r < 0)
 			return r;

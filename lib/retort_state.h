@@ -33,8 +33,9 @@ struct retort {
 	int patience[2]; /* the first time, and again */
 	uint64_t max_message;
 
-	char *made_nick;  /* to ask for when none is wished; owned */
-	unsigned guesses; /* how many were made */
+	/* Who we are without a wish: on a Unix socket our user (both may be NULL), else a guest. */
+	char *own_user, *own_nick; /* owned */
+	unsigned guesses;	   /* nicks of a guest that were refused */
 
 	/* Who we are to the server; owned; NULL: not known, or a guest. */
 	char *nick, *user;
@@ -90,6 +91,9 @@ void state_problem(struct retort *retort, const char *token, const char *text);
 
 /* Puts an event for the program; item may be NULL for out of memory, which ends all. */
 void state_post(struct retort *retort, struct item *item);
+
+/* Sets who we are to the server, by copies. Returns 0, or -ENOMEM with everything as it was. */
+int state_set_identity(struct retort *retort, const char *nick, const char *user);
 
 /* The connection stands and hello was answered by *item, CONNECTED or RESUMED. 0 or -ENOMEM. */
 int state_live(struct retort *retort, struct item *item);

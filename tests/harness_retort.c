@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "harness_retort.h"
 
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -28,6 +29,24 @@ void play_begin(struct play *play)
 	ck_assert_ptr_nonnull(mkdtemp(play->directory));
 	(void)snprintf(play->address, sizeof(play->address), "unix:%s/sock", play->directory);
 	play_listen(play);
+	ck_assert_int_eq(retort_new(play->address, &play->retort, NULL), 0);
+	ck_assert_int_eq(retort_set_nick(play->retort, "anna"), 0);
+}
+
+void play_begin_guest(struct play *play)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(in);
+
+	play_begin(play);
+	closep(&play->listener);
+	play->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	ck_assert_int_eq(bind(play->listener, (struct sockaddr *)&in, len), 0);
+	ck_assert_int_eq(listen(play->listener, 8), 0);
+	ck_assert_int_eq(getsockname(play->listener, (struct sockaddr *)&in, &len), 0);
+	retort_free(play->retort);
+	(void)snprintf(play->address, sizeof(play->address), "tcp://localhost:%u",
+		       ntohs(in.sin_port));
 	ck_assert_int_eq(retort_new(play->address, &play->retort, NULL), 0);
 }
 

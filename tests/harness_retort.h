@@ -22,8 +22,11 @@ struct play {
 	struct chat_request *request; /* the last that the server got */
 };
 
-/* A client that nothing is done with yet, and a listening server. */
+/* A client that wishes to be "anna" and has done nothing yet, and a server on a Unix socket. */
 void play_begin(struct play *play);
+
+/* The same over TCP, and without a wish. */
+void play_begin_guest(struct play *play);
 void play_end(struct play *play);
 
 /* ---- The server ---- */

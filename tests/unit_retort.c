@@ -2,8 +2,8 @@
 
 /* The library against a scripted server: what is asked, what is told, and how it is waited for. */
 
-#include <netinet/in.h>
 #include <poll.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -52,17 +52,16 @@ START_TEST(test_guesses)
 	char nicks[4][64];
 	struct play play;
 
-	play_begin(&play);
+	play_begin_guest(&play);
 	play_serve(&play);
 	for (int i = 0; i < 4; i++) {
 		play_get(&play, CHAT_HELLO);
 		(void)snprintf(nicks[i], sizeof(nicks[i]), "%s", play.request->nick);
-		play_refuse(&play, i == 0 ? "not_allowed" : "nick_in_use");
+		play_refuse(&play, "nick_in_use");
 	}
 	play_take_failure(&play, -EKEYREJECTED);
 	ck_assert_str_ne(nicks[0], nicks[1]);
 	ck_assert_str_ne(nicks[1], nicks[2]);
-	ck_assert_int_eq(strncmp(nicks[1], "guest-", 6), 0);
 	play_end(&play);
 }
 END_TEST
@@ -115,7 +114,7 @@ START_TEST(test_events)
 	event = play_take(&play, RETORT_TOPIC);
 	ck_assert_str_eq(event->text, "new");
 	event = play_take(&play, RETORT_MESSAGE);
-	ck_assert(event->mine);
+	ck_assert(!event->mine); /* but a user's, and this is a guest */
 	ck_assert_str_eq(event->message->user, "a");
 	ck_assert_str_eq(event->message->unit, "b.service");
 	ck_assert_str_eq(event->message->text, "\x1b");
@@ -393,11 +392,13 @@ START_TEST(test_places)
 	retort_free(play.retort);
 	ck_assert_int_eq(setenv("RETORT_ADDRESS", play.address, 1), 0);
 	ck_assert_int_eq(retort_new(NULL, &play.retort, NULL), 0);
+	ck_assert_int_eq(retort_set_nick(play.retort, "a"), 0);
 	play_connect(&play, "a");
 	retort_free(play.retort);
 
 	ck_assert_int_eq(setenv("RUNTIME_DIRECTORY", play.directory, 1), 0);
 	ck_assert_int_eq(retort_new("unix:sock", &play.retort, NULL), 0);
+	ck_assert_int_eq(retort_set_nick(play.retort, "a"), 0);
 	play_connect(&play, "a");
 	retort_free(play.retort);
 	ck_assert_int_eq(unsetenv("RUNTIME_DIRECTORY"), 0);
@@ -408,37 +409,69 @@ START_TEST(test_places)
 	closep(&play.listener);
 	play_listen(&play);
 	ck_assert_int_eq(retort_new("unix:sock", &play.retort, NULL), 0);
+	ck_assert_int_eq(retort_set_nick(play.retort, "a"), 0);
 	play_connect(&play, "a");
 	play.directory[strlen(play.directory) - strlen("/retort")] = '\0';
 	play_end(&play);
 }
 END_TEST
 
-/* A connection over TCP, with nobody at the first of two addresses. */
+/* A guest over TCP, with nobody at the first of two addresses; it comes back as who it was. */
 START_TEST(test_tcp)
 {
-	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof(in);
 	struct play play;
+	char *nick;
 
-	play_begin(&play);
-	closep(&play.listener);
-	play.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	ck_assert_int_eq(bind(play.listener, (struct sockaddr *)&in, len), 0);
-	ck_assert_int_eq(listen(play.listener, 8), 0);
-	ck_assert_int_eq(getsockname(play.listener, (struct sockaddr *)&in, &len), 0);
-	retort_free(play.retort);
-	(void)snprintf(play.address, sizeof(play.address), "tcp://localhost:%u",
-		       ntohs(in.sin_port));
-	ck_assert_int_eq(retort_new(play.address, &play.retort, NULL), 0);
-	play_connect(&play, "a");
+	play_begin_guest(&play);
+	play_serve(&play);
+	play_get(&play, CHAT_HELLO);
+	nick = strdup(play.request->nick);
+	ck_assert_int_eq(strncmp(nick, "guest-", 6), 0);
+	play_put(&play, REPLY_OK ",\"nick\":\"%s\",\"user\":null}", nick);
+	play_take(&play, RETORT_CONNECTED);
 	play_join(&play, "ops", 0);
 	play_say(&play, "ops", 1);
 	play_take_message(&play, "ops", 1);
 	play_lose_and_notice(&play);
-	play_come_back(&play, "a");
+	play_serve(&play);
+	play_get(&play, CHAT_HELLO);
+	ck_assert_str_eq(play.request->nick, nick);
+	play_put(&play, REPLY_OK ",\"nick\":\"%s\",\"user\":null}", nick);
 	play_get_join(&play, "ops", 1, 1);
 	play_take(&play, RETORT_RESUMED);
+	free(nick);
+	play_end(&play);
+}
+END_TEST
+
+/* On a Unix socket one is known, and a nick that nobody wished for is not asked for. */
+START_TEST(test_known)
+{
+	const struct passwd *entry = getpwuid(geteuid());
+	struct play play;
+
+	if (!entry) {
+		harness_skip("this user has no name");
+		return;
+	}
+	play_begin(&play);
+	ck_assert_int_eq(retort_set_nick(play.retort, NULL), 0);
+	play_serve(&play);
+	ck_assert_ptr_null(play_take(&play, RETORT_CONNECTED)->reply);
+	ck_assert_str_eq(retort_user(play.retort), entry->pw_name);
+	ck_assert_ptr_nonnull(retort_nick(play.retort));
+	play_join(&play, "ops", 0);
+	/* Whatever nick it had, it is of the same user; and not of a guest with the nick. */
+	play_put(&play,
+		 "{\"event\":\"message\",\"room\":\"ops\",\"seq\":1,\"time\":\"2026-11-22T15:04:05."
+		 "678Z\",\"from\":\"other\",\"user\":\"%s\",\"text\":\"x\"}",
+		 entry->pw_name);
+	ck_assert(play_take(&play, RETORT_MESSAGE)->mine);
+	play_put(&play,
+		 "{\"event\":\"message\",\"room\":\"ops\",\"seq\":2,\"time\":\"2026-11-22T15:04:05."
+		 "678Z\",\"from\":\"%s\",\"text\":\"x\"}",
+		 entry->pw_name);
+	ck_assert(!play_take(&play, RETORT_MESSAGE)->mine);
 	play_end(&play);
 }
 END_TEST
@@ -499,6 +532,7 @@ int main(void)
 	harness_add(suite, test_addresses);
 	harness_add(suite, test_places);
 	harness_add(suite, test_tcp);
+	harness_add(suite, test_known);
 	harness_add(suite, test_own_loop);
 	return harness_main(suite);
 }

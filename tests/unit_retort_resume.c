@@ -13,7 +13,7 @@ START_TEST(test_resume)
 	struct play play;
 
 	play_begin(&play);
-	play_connect(&play, "guest-7");
+	play_connect(&play, "anna");
 	play_join(&play, "ops", 4);
 	play_join(&play, "dev", 0);
 	play_say(&play, "ops", 5);
@@ -30,8 +30,8 @@ START_TEST(test_resume)
 
 	play_serve(&play);
 	play_get(&play, CHAT_HELLO);
-	ck_assert_str_eq(play.request->nick, "guest-7"); /* not what it asked for at first */
-	play_put(&play, REPLY_OK ",\"nick\":\"guest-7\",\"user\":null}");
+	ck_assert_str_eq(play.request->nick, "anna");
+	play_put(&play, REPLY_OK ",\"nick\":\"anna\",\"user\":null}");
 	play_get_join(&play, "ops", 6, 8);
 	play_say(&play, "ops", 6);
 	play_say(&play, "ops", 7);
@@ -39,7 +39,7 @@ START_TEST(test_resume)
 	play_say(&play, "dev", 1);
 	play_say(&play, "ops", 8);
 	play_take_message(&play, "ops", 7);
-	ck_assert_str_eq(play_take(&play, RETORT_RESUMED)->reply->nick, "guest-7");
+	ck_assert_str_eq(play_take(&play, RETORT_RESUMED)->reply->nick, "anna");
 	play_take_message(&play, "dev", 1);
 	play_take_message(&play, "ops", 8);
 	play_take_nothing(&play);
@@ -302,6 +302,52 @@ START_TEST(test_rooms_lost)
 }
 END_TEST
 
+/* Another connection of the same user took another nick: that is no way out. */
+START_TEST(test_renamed)
+{
+	struct play play;
+
+	play_begin(&play);
+	play_connect(&play, "a");
+	play_join(&play, "ops", 4);
+	play_put(&play, "{\"event\":\"leave\",\"room\":\"ops\",\"nick\":\"a\",\"reason\":\"x\"}");
+	play_put(&play, "{\"event\":\"join\",\"room\":\"ops\",\"nick\":\"b\"}");
+	play_say(&play, "ops", 5);
+	ck_assert(play_take(&play, RETORT_LEAVE)->mine);
+	ck_assert(play_take(&play, RETORT_JOIN)->mine);
+	ck_assert_str_eq(retort_nick(play.retort), "b");
+	play_take_message(&play, "ops", 5);
+	play_lose_and_notice(&play);
+	play_serve(&play);
+	play_get(&play, CHAT_HELLO);
+	play_put(&play, REPLY_OK ",\"nick\":\"b\",\"user\":null}");
+	play_get_join(&play, "ops", 5, 5);
+	play_take(&play, RETORT_RESUMED);
+	play_end(&play);
+}
+END_TEST
+
+/* Who was made to leave may come again. */
+START_TEST(test_evicted_joins)
+{
+	struct play play;
+
+	play_begin(&play);
+	play_connect(&play, "a");
+	play_join(&play, "ops", 4);
+	play_put(&play, "{\"event\":\"leave\",\"room\":\"ops\",\"nick\":\"a\",\"reason\":\"x\"}");
+	play_take(&play, RETORT_LEAVE);
+	play_join(&play, "ops", 7);
+	play_say(&play, "ops", 8);
+	play_take_message(&play, "ops", 8);
+	play_lose_and_notice(&play);
+	play_come_back(&play, "a");
+	play_get_join(&play, "ops", 8, 8);
+	play_take(&play, RETORT_RESUMED);
+	play_end(&play);
+}
+END_TEST
+
 /* The room's log is another one: everything in it is new. */
 START_TEST(test_log_began_anew)
 {
@@ -510,6 +556,8 @@ int main(void)
 	harness_add(suite, test_leave_and_join);
 	harness_add(suite, test_leave_again);
 	harness_add(suite, test_rooms_lost);
+	harness_add(suite, test_renamed);
+	harness_add(suite, test_evicted_joins);
 	harness_add(suite, test_log_began_anew);
 	harness_add(suite, test_log_began_anew_twice);
 	harness_add(suite, test_direct);
