@@ -27,6 +27,7 @@ CLANG_TIDY ?= clang-tidy
 CFLAGS ?= -O2 -g
 BUILD ?= build
 SECONDS ?= 60
+ROUNDS ?= 1000
 
 prefix ?= /usr/local
 sysconfdir ?= /etc
@@ -253,6 +254,12 @@ fuzz: ## fuzz each target for SECONDS=n with libFuzzer
 .PHONY: fuzz-run
 fuzz-run: $(FUZZERS)
 	@for fuzzer in $(call wanted,$(FUZZERS)); do tests/fuzz "$$fuzzer" $(SECONDS) || exit 1; done
+
+.PHONY: torture
+torture: deps ## kill a busy daemon ROUNDS=n times: what was acknowledged stays (RETORT_TEST_SEED=n)
+	$(SUBMAKE) all $(OUT)/tests/system_crash
+	@$(ENVIRONMENT) RETORT_TEST_ROUNDS=$(ROUNDS) $(if $(filter thread,$(SANITIZE)),setarch -R) \
+		$(OUT)/tests/system_crash
 
 .PHONY: bench
 bench: ## measure retortd beside the barest possible server
