@@ -13,18 +13,23 @@ enum { PACKETS_MAX = 512 };
 struct seat {
 	struct list link; /* in chat->seats */
 	struct chat *chat;
-	struct peer *peer;
 	uint64_t room;
-	uint64_t cursor;
 	size_t place; /* in the audience */
 	uint32_t slot;
+};
+
+/* What a broadcast needs of a seat. All of an audience lie in a row: a thousand are soon read. */
+struct place {
+	struct peer *peer;
+	struct seat *seat;
+	uint64_t cursor;
 	uint8_t encoding;
 	bool behind;
 };
 
 /* Those who have a seat in one room. */
 struct audience {
-	struct seat **seats;
+	struct place *places;
 	size_t n, size;
 };
 
@@ -37,21 +42,23 @@ void audiences_init(struct audiences *audiences)
 void audiences_done(struct audiences *audiences)
 {
 	for (size_t i = 0; i < audiences->n; i++)
-		free(audiences->slots[i].seats);
+		free(audiences->slots[i].places);
 	free(audiences->slots);
 }
 
-static void touch(struct audiences *audiences, struct chat *chat)
+void audiences_touch(struct audiences *audiences, struct chat *chat)
 {
-	if (list_empty(&chat->touched))
-		list_append(&audiences->touched, &chat->touched);
+	if (chat->peer->session.touched)
+		return;
+	chat->peer->session.touched = true;
+	list_append(&audiences->touched, &chat->touched);
 }
 
 void audiences_queue(struct audiences *audiences, struct chat *chat, struct packet *packet)
 {
 	if (peer_queue(chat->peer, packet) < 0)
 		peer_doom(chat->peer, "out of memory");
-	touch(audiences, chat);
+	audiences_touch(audiences, chat);
 }
 
 /*
@@ -84,30 +91,37 @@ static struct seat *find_seat(struct chat *chat, uint64_t room)
 	return NULL;
 }
 
-static void set_behind(struct seat *seat, bool behind)
+static struct place *place_of(const struct audiences *audiences, const struct seat *seat)
 {
-	if (seat->behind == behind)
+	return &audiences->slots[seat->slot].places[seat->place];
+}
+
+static void set_behind(struct place *place, bool behind)
+{
+	struct chat *chat = place->seat->chat;
+
+	if (place->behind == behind)
 		return;
-	seat->behind = behind;
+	place->behind = behind;
 	if (behind)
-		seat->chat->behind++;
+		chat->behind++;
 	else
-		seat->chat->behind--;
-	seat->peer->session.behind = seat->chat->behind > 0;
+		chat->behind--;
+	place->peer->session.behind = chat->behind > 0;
 }
 
 static void remove_seat(struct audiences *audiences, struct seat *seat)
 {
 	struct audience *audience = &audiences->slots[seat->slot];
-	struct seat *last = audience->seats[--audience->n];
+	struct place *place = place_of(audiences, seat);
 
-	audience->seats[seat->place] = last;
-	last->place = seat->place;
+	set_behind(place, false);
+	*place = audience->places[--audience->n];
+	place->seat->place = seat->place;
 	if (audience->n == 0) {
-		free(audience->seats);
+		free(audience->places);
 		*audience = (struct audience){0};
 	}
-	set_behind(seat, false);
 	list_remove(&seat->link);
 	free(seat);
 }
@@ -116,35 +130,35 @@ static int add_seat(struct audiences *audiences, const struct seating *seating)
 {
 	struct audience *audience = audience_at(audiences, seating->slot);
 	struct chat *chat = seating->chat;
+	struct place *place;
 	struct seat *seat;
 
 	if (!audience)
 		return -ENOMEM;
 	if (audience->n == audience->size) {
 		size_t size = MAX(2 * audience->size, (size_t)4);
-		struct seat **seats = reallocarray(audience->seats, size, sizeof(struct seat *));
+		struct place *places = reallocarray(audience->places, size, sizeof(*places));
 
-		if (!seats)
+		if (!places)
 			return -ENOMEM;
-		audience->seats = seats;
+		audience->places = places;
 		audience->size = size;
 	}
 	seat = malloc(sizeof(*seat));
 	if (!seat)
 		return -ENOMEM;
 	*seat = (struct seat){
-		.chat = chat,
+		.chat = chat, .room = seating->room, .place = audience->n, .slot = seating->slot};
+	list_append(&chat->seats, &seat->link);
+	place = &audience->places[audience->n++];
+	*place = (struct place){
 		.peer = chat->peer,
-		.room = seating->room,
+		.seat = seat,
 		.cursor = seating->cursor,
-		.place = audience->n,
-		.slot = seating->slot,
 		.encoding = (uint8_t)encoding_of(chat->dialect, chat->peer->session.framing,
 						 seating->side),
 	};
-	audience->seats[audience->n++] = seat;
-	list_append(&chat->seats, &seat->link);
-	set_behind(seat, seating->cursor < seating->newest);
+	set_behind(place, seating->cursor < seating->newest);
 	return 0;
 }
 
@@ -160,7 +174,7 @@ void audiences_seat(struct audiences *audiences, const struct seating *seating)
 	}
 	if (add_seat(audiences, seating) < 0)
 		peer_doom(chat->peer, "out of memory");
-	touch(audiences, chat);
+	audiences_touch(audiences, chat);
 }
 
 void audiences_leave(struct audiences *audiences, struct chat *chat)
@@ -178,31 +192,35 @@ void audiences_leave(struct audiences *audiences, struct chat *chat)
 /* Whether so much waits for a client that it is to read first. */
 static bool is_full(const struct peer *peer)
 {
-	return peer->stream.pending >= peer->session.settings->max_pending ||
-	       peer->stream.n >= PACKETS_MAX;
+	return peer->stream.n > 0 && (peer->stream.pending >= peer->session.settings->max_pending ||
+				      peer->stream.n >= PACKETS_MAX);
 }
 
-static void deliver(struct audiences *audiences, struct seat *seat,
-		    const struct broadcast *broadcast)
+static void deliver(struct audiences *audiences, struct place *place,
+		    const struct broadcast *broadcast, bool at_once)
 {
-	struct packet *packet = broadcast->packets[seat->encoding];
+	struct packet *packet = broadcast->packets[place->encoding];
 
-	if (seat->behind || (broadcast->last > 0 && broadcast->last <= seat->cursor))
+	if (place->behind || (broadcast->last > 0 && broadcast->last <= place->cursor))
 		return;
-	if (!packet || is_full(seat->peer) ||
-	    (broadcast->first > 0 && broadcast->first != seat->cursor + 1)) {
-		set_behind(seat, true);
-		touch(audiences, seat->chat);
+	if (!packet || is_full(place->peer) ||
+	    (broadcast->first > 0 && broadcast->first != place->cursor + 1)) {
+		set_behind(place, true);
+		audiences_touch(audiences, place->seat->chat);
 		return;
 	}
 	if (broadcast->last > 0)
-		seat->cursor = broadcast->last;
-	if (broadcast->speaker == seat->chat)
+		place->cursor = broadcast->last;
+	if (broadcast->speaker && broadcast->speaker == place->seat->chat)
 		return;
-	audiences_queue(audiences, seat->chat, packet);
+	if (!at_once || place->peer->session.touched)
+		audiences_queue(audiences, place->seat->chat, packet);
+	else if (peer_send(place->peer, packet))
+		audiences_touch(audiences, place->seat->chat);
 }
 
-void audiences_broadcast(struct audiences *audiences, const struct broadcast *broadcast)
+void audiences_broadcast(struct audiences *audiences, const struct broadcast *broadcast,
+			 bool at_once)
 {
 	struct audience *audience = audience_at(audiences, broadcast->slot);
 
@@ -211,8 +229,8 @@ void audiences_broadcast(struct audiences *audiences, const struct broadcast *br
 	for (size_t i = 0; i < audience->n; i++) {
 		/* One after the other they lie anywhere in memory. */
 		if (i + 4 < audience->n)
-			__builtin_prefetch(&audience->seats[i + 4]->peer->stream);
-		deliver(audiences, audience->seats[i], broadcast);
+			__builtin_prefetch(&audience->places[i + 4].peer->stream);
+		deliver(audiences, &audience->places[i], broadcast, at_once);
 	}
 }
 
@@ -220,20 +238,22 @@ void audiences_broadcast(struct audiences *audiences, const struct broadcast *br
  * Catching up
  */
 
-bool audiences_wants_fetch(struct chat *chat)
+bool audiences_wants_fetch(const struct audiences *audiences, struct chat *chat)
 {
 	struct seat *seat;
 
 	if (chat->fetching)
 		return false;
 	LIST_FOR_EACH(seat, &chat->seats, struct seat, link) {
-		if (!seat->behind)
+		const struct place *place = place_of(audiences, seat);
+
+		if (!place->behind)
 			continue;
 		/* Next time, it is another one's turn. */
 		list_remove(&seat->link);
 		list_append(&chat->seats, &seat->link);
 		chat->fetch =
-			(struct fetch){.chat = chat, .room = seat->room, .cursor = seat->cursor};
+			(struct fetch){.chat = chat, .room = seat->room, .cursor = place->cursor};
 		chat->fetching = true;
 		return true;
 	}
@@ -247,13 +267,13 @@ void audiences_fetched(struct audiences *audiences, struct chat *chat)
 
 	chat->fetching = false;
 	if (seat && fetch->packet) {
-		seat->cursor = fetch->cursor;
+		place_of(audiences, seat)->cursor = fetch->cursor;
 		if (fetch->packet->len > 0)
 			audiences_queue(audiences, chat, fetch->packet);
 		if (fetch->caught_up)
-			set_behind(seat, false);
+			set_behind(place_of(audiences, seat), false);
 	}
 	packet_unref(fetch->packet);
 	fetch->packet = NULL;
-	touch(audiences, chat);
+	audiences_touch(audiences, chat);
 }

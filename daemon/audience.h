@@ -25,20 +25,27 @@ void audiences_done(struct audiences *audiences);
 /* Gives a seat, or takes it away. */
 void audiences_seat(struct audiences *audiences, const struct seating *seating);
 
-/* Queues a broadcast for all whom it concerns. */
-void audiences_broadcast(struct audiences *audiences, const struct broadcast *broadcast);
+/*
+ * Queues a broadcast for all whom it concerns. at_once says that nothing else is to come in this
+ * turn: whoever has got nothing else is sent it, and what does not go is queued.
+ */
+void audiences_broadcast(struct audiences *audiences, const struct broadcast *broadcast,
+			 bool at_once);
 
 /*
  * Readies chat->fetch for a seat that is behind. Returns false when there is none, or when a fetch
  * is under way.
  */
-bool audiences_wants_fetch(struct chat *chat);
+bool audiences_wants_fetch(const struct audiences *audiences, struct chat *chat);
 
 /* Queues what chat->fetch brought. */
 void audiences_fetched(struct audiences *audiences, struct chat *chat);
 
 /* Takes away all seats of a connection that is no more. */
 void audiences_leave(struct audiences *audiences, struct chat *chat);
+
+/* Has the connection flushed at the end of the turn. */
+void audiences_touch(struct audiences *audiences, struct chat *chat);
 
 /* Queues a packet for one connection, and marks it as touched. Dooms it when out of memory. */
 void audiences_queue(struct audiences *audiences, struct chat *chat, struct packet *packet);

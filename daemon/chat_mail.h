@@ -61,9 +61,10 @@ struct chat {
 	struct fetch fetch;
 
 	/* Set before HUB_OPEN, and never changed after it. */
-	struct peer *peer;    /* for the worker alone */
-	uint64_t id;	      /* RETORT_CLIENT */
-	const char *listener; /* its name; borrowed */
+	struct peer *peer;	     /* for the worker alone */
+	struct audiences *audiences; /* likewise */
+	uint64_t id;		     /* RETORT_CLIENT */
+	const char *listener;	     /* its name; borrowed */
 	struct peer_name name;
 	struct identity identity; /* owned */
 	enum dialect_id dialect;

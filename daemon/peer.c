@@ -653,6 +653,31 @@ int peer_queue(struct peer *peer, struct packet *packet)
 	return stream_queue(&peer->stream, packet);
 }
 
+bool peer_send(struct peer *peer, struct packet *packet)
+{
+	size_t sent;
+	int r;
+
+	if (peer->state != PEER_SERVING)
+		return false;
+	if (peer->stream.n > 0)
+		r = stream_queue(&peer->stream, packet);
+	else
+		r = stream_send_packet(&peer->stream, packet);
+	if (r < 0) {
+		doom_for_error(peer, r);
+		return false;
+	}
+	if (peer->stream.n > 1)
+		return true;
+	sent = packet->len - MIN(packet->len, peer->stream.pending);
+	peer->bytes_out += sent;
+	peer->active = loop_now(peer->peers->loop);
+	counters_add(peer->session.counters, COUNTER_BYTES_OUT, sent);
+	/* The state of one that has got all of it at once is what it was. */
+	return peer->stream.n > 0 || peer->session.settings->timeouts.idle > 0;
+}
+
 void peer_flush(struct peer *peer)
 {
 	if (peer->state != PEER_SERVING)

@@ -30,8 +30,9 @@ enum peer_state {
 struct peers {
 	struct loop *loop;
 	struct workspace workspace;
-	struct list all;	/* every peer that is not doomed */
-	struct list doomed;	/* to be reaped */
+	struct list all;	     /* every peer that is not doomed */
+	struct list doomed;	     /* to be reaped */
+	struct audiences *audiences; /* of the chat service */
 	struct letters *to_hub; /* what sessions have to say to the hub after the loop's turn */
 };
 
@@ -45,15 +46,8 @@ struct peer {
 	struct peers *peers;
 	struct listener *listener; /* for its owner alone */
 	struct session session;
+	/* What a packet for a thousand peers needs of each lies together. */
 	struct stream stream;
-	struct buffer input; /* what a turn left: an unfinished message, or all that waits */
-	size_t scanned;	     /* bytes of it that hold no end of a message */
-	uint64_t id;	     /* RETORT_CLIENT: never used again */
-	uint64_t active;     /* when a byte last moved */
-	uint64_t since;	     /* when the unfinished message, or our closing, began; 0: neither */
-	uint64_t bytes_in, bytes_out, messages;
-	uint64_t last_byte; /* of the input, when finishing: what had come by then */
-	const char *reason; /* why the connection ends, statically; NULL while it does not */
 	enum peer_state state : 8;
 	uint8_t events;	       /* what the loop watches for */
 	bool input_ended : 1;  /* the peer has said that nothing follows */
@@ -61,6 +55,14 @@ struct peer {
 	bool admitted : 1;     /* counted as a client; for its owner alone */
 	bool finishing : 1;    /* it ends as soon as bytes_in has come to last_byte */
 	struct peer_name name;
+	uint64_t active; /* when a byte last moved */
+	uint64_t bytes_in, bytes_out, messages;
+	struct buffer input; /* what a turn left: an unfinished message, or all that waits */
+	size_t scanned;	     /* bytes of it that hold no end of a message */
+	uint64_t id;	     /* RETORT_CLIENT: never used again */
+	uint64_t since;	     /* when the unfinished message, or our closing, began; 0: neither */
+	uint64_t last_byte;  /* of the input, when finishing: what had come by then */
+	const char *reason;  /* why the connection ends, statically; NULL while it does not */
 };
 
 /*
@@ -94,6 +96,12 @@ void peer_finish(struct peer *peer, const char *reason);
  * is not served any more gets nothing. Returns 0 or -ENOMEM.
  */
 int peer_queue(struct peer *peer, struct packet *packet);
+
+/*
+ * Likewise, but sends the packet at once when nothing waits before it. Returns whether
+ * peer_flush() is due.
+ */
+bool peer_send(struct peer *peer, struct packet *packet);
 
 /* Sends what was queued, in one call, and decides what follows. */
 void peer_flush(struct peer *peer);

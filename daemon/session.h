@@ -18,17 +18,19 @@ struct session {
 	const struct service *service;
 	const struct settings *settings; /* the listener's, as they are now */
 	struct counters *counters;	 /* of the listener, in this thread */
-	struct chat *chat;	 /* what the chat service keeps of the connection; NULL: nothing */
+	struct chat *chat;	  /* what the chat service keeps of the connection; NULL: nothing */
 	enum framing framing : 8; /* as it was when the connection came */
 	bool detects : 1;	  /* the first byte decides about the framing */
 	bool later : 1;		  /* takes no message for now, until peer_resume() */
+	bool touched : 1;	  /* has got something that is to be sent in this turn */
 	bool behind : 1;	  /* wants to know when most of what waits has been sent */
 	uint16_t waiting;	  /* messages whose answers are still to come */
 };
 
 enum { SESSION_LATER = 1 };
 
-/* Each that returns anything returns 0, or a negative errno after which the connection is closed. */
+/* Each that returns anything returns 0, or a negative errno after which the connection is closed.
+ */
 struct service {
 	/* The connection is there. */
 	int (*open)(struct session *session, struct workspace *workspace);

@@ -183,6 +183,7 @@ static int open_session(struct session *session, struct workspace *workspace)
 	list_init(&chat->seats);
 	list_init(&chat->touched);
 	chat->peer = peer;
+	chat->audiences = peer->peers->audiences;
 	chat->id = peer->id;
 	chat->listener = session->counters->listener;
 	chat->name = peer->name;
@@ -221,7 +222,7 @@ static void drained(struct session *session)
 {
 	struct chat *chat = session->chat;
 
-	if (audiences_wants_fetch(chat))
+	if (audiences_wants_fetch(chat->audiences, chat))
 		post(chat, &chat->fetch.letter, HUB_FETCH);
 }
 
@@ -291,8 +292,7 @@ void session_chat_reply(struct audiences *audiences, struct job *job)
 		else
 			queue_output(audiences, chat, out.buffer);
 		/* Perhaps nothing was said, and yet it was waited for. */
-		if (list_empty(&chat->touched))
-			list_append(&audiences->touched, &chat->touched);
+		audiences_touch(audiences, chat);
 	}
 	job_free(job);
 }
@@ -314,6 +314,7 @@ void session_chat_flush(struct audiences *audiences)
 	LIST_FOR_EACH(chat, &audiences->touched, struct chat, touched) {
 		struct peer *peer = chat->peer;
 
+		peer->session.touched = false;
 		list_remove(&chat->touched);
 		if (peer->session.later && has_turn(&peer->session, chat->stash))
 			peer_resume(peer);

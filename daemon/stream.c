@@ -229,6 +229,25 @@ int stream_send(struct stream *stream, struct iovec *parts, int n_parts, bool ea
 	return 0;
 }
 
+int stream_send_packet(struct stream *stream, struct packet *packet)
+{
+	ssize_t n;
+	int r;
+
+	do {
+		n = syscall(SYS_sendto, stream->fd, packet->data, packet->len, MSG_NOSIGNAL, NULL,
+			    0);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0 && errno != EAGAIN)
+		return -errno;
+	if (n == (ssize_t)packet->len)
+		return 0;
+	r = stream_queue(stream, packet);
+	if (r == 0)
+		(void)advance(stream, (size_t)MAX(n, 0));
+	return r;
+}
+
 int stream_end(struct stream *stream)
 {
 	return shutdown(stream->fd, SHUT_WR) < 0 ? -errno : 0;

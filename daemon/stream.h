@@ -56,5 +56,11 @@ int stream_send(struct stream *stream, struct iovec *parts, int n_parts, bool ea
  */
 int stream_queue(struct stream *stream, struct packet *packet);
 
+/*
+ * Sends a packet before which nothing waits, and queues it, with a reference, as far as the socket
+ * does not take it. Returns 0, -ENOMEM, or another negative errno when the connection is broken.
+ */
+int stream_send_packet(struct stream *stream, struct packet *packet);
+
 /* Says to the peer that nothing follows. Returns 0 or a negative errno. */
 int stream_end(struct stream *stream);

@@ -95,9 +95,9 @@ static void quit(struct worker *worker)
  * What the hub says
  */
 
-static void broadcast(struct worker *worker, struct broadcast *broadcast)
+static void broadcast(struct worker *worker, struct broadcast *broadcast, bool at_once)
 {
-	audiences_broadcast(&worker->audiences, broadcast);
+	audiences_broadcast(&worker->audiences, broadcast, at_once);
 	for (unsigned i = 0; i < ENCODINGS; i++)
 		packet_unref(broadcast->packets[i]);
 	free(broadcast);
@@ -156,7 +156,7 @@ static void read_letter(struct worker *worker, struct letter *letter)
 		seat(worker, CONTAINER_OF(letter, struct seating, letter));
 		break;
 	case LETTER_BROADCAST:
-		broadcast(worker, CONTAINER_OF(letter, struct broadcast, letter));
+		broadcast(worker, CONTAINER_OF(letter, struct broadcast, letter), !letter->next);
 		break;
 	case LETTER_FETCHED:
 		audiences_fetched(&worker->audiences,
@@ -277,6 +277,7 @@ int worker_start(struct mailbox *manager, struct mailbox *hub, struct worker **r
 	worker->manager = manager;
 	worker->hub = hub;
 	worker->peers.to_hub = &worker->to_hub;
+	worker->peers.audiences = &worker->audiences;
 	audiences_init(&worker->audiences);
 	worker->mailbox.fd = -1;
 	worker->mail.ready = mail_ready;
