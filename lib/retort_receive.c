@@ -75,8 +75,10 @@ static int take_message(struct retort *retort, struct cursor *cursor, struct obj
 	}
 	cursor_spell(cursor, answer->event.room);
 	r = pass_on(retort, answer, body);
-	if (r == 0)
+	if (r == 0) {
 		cursor_move(cursor, seq);
+		retort->useful = true;
+	}
 	return r;
 }
 
@@ -471,6 +473,7 @@ static int take_programs(struct retort *retort, struct asked *asked, struct obje
 		free(STEAL(item->room));
 		return r;
 	}
+	retort->useful = true;
 	state_answer(retort, asked);
 	return 0;
 }

@@ -227,6 +227,7 @@ int state_live(struct retort *retort, struct item *item)
 	retort->phase = PHASE_LIVE;
 	retort->hello_at = MOMENT_NEVER;
 	retort->live_at = moment_now();
+	retort->useful = false;
 	retort->lives++;
 	if (item->event.kind == RETORT_CONNECTED) {
 		inbox_put(&retort->inbox, item);
@@ -352,8 +353,8 @@ void state_end(struct retort *retort, int status, const char *token, const char 
 	const uint64_t now = moment_now();
 	int retry;
 
-	/* One that comes and goes all the time is no connection. */
-	if (was_live && (now - retort->live_at >= STEADY || retort->lives == 1)) {
+	/* One that comes and goes all the time, and brings nothing, is no connection. */
+	if (was_live && (retort->useful || retort->lives == 1 || now - retort->live_at >= STEADY)) {
 		retort->trouble = now;
 		retort->tries = 0;
 	}

@@ -49,6 +49,7 @@ struct retort {
 	unsigned hellos;   /* said on this connection */
 	uint64_t heard_at; /* when something came, or when an answer began to be owed */
 	uint64_t live_at;
+	bool useful;		 /* a message or an answer to the program came */
 	bool closing, come_back; /* what the closing event said */
 	size_t rejoins;		 /* not answered yet */
 	struct item *greeting;	 /* RETORT_RESUMED, until then; owned */
