@@ -329,7 +329,7 @@ int retort_call(struct retort *retort, const struct retort_request *request, int
 {
 	const uint64_t deadline = moment_after(moment_now(), timeout);
 	const struct retort_reply *reply;
-	uint64_t cookie;
+	uint64_t cookie = 0;
 	int r;
 
 	item_free(STEAL(retort->answer));

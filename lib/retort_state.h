@@ -33,7 +33,7 @@ struct retort {
 	int patience[2]; /* the first time, and again */
 	uint64_t max_message;
 
-	/* Who we are without a wish: on a Unix socket our user (both may be NULL), else a guest. */
+	/* Who we are without a wish: on a Unix socket our user, else (own_user NULL) a guest. */
 	char *own_user, *own_nick; /* owned */
 	unsigned guesses;	   /* nicks of a guest that were refused */
 
@@ -43,10 +43,10 @@ struct retort {
 
 	/* The connection. */
 	enum phase phase;
+	unsigned hellos; /* said on this connection */
 	struct wire wire;
 	uint64_t retry_at; /* PHASE_WAITING */
 	uint64_t hello_at; /* PHASE_GREETING: when hello is said again; else never */
-	unsigned hellos;   /* said on this connection */
 	uint64_t heard_at; /* when something came, or when an answer began to be owed */
 	uint64_t live_at;
 	bool useful;		 /* a message or an answer to the program came */
@@ -55,8 +55,8 @@ struct retort {
 	struct item *greeting;	 /* RETORT_RESUMED, until then; owned */
 
 	/* What went wrong. */
-	unsigned lives;	   /* connections that came to PHASE_LIVE */
 	uint64_t trouble;  /* since when there is no steady connection */
+	unsigned lives;	   /* connections that came to PHASE_LIVE */
 	unsigned tries;	   /* that ended since then */
 	int failure;	   /* PHASE_FAILED: -errno */
 	int refusal;	   /* and of hello: an enum retort_refusal */

@@ -208,8 +208,8 @@ enum wire_next wire_next(struct wire *wire, struct bytes *ret_body)
 	case FRAME_ERROR:
 		if (frame.body.len < MIN(frame.length, (uint64_t)REASON_MAX) && !wire->ended)
 			return WIRE_NOTHING;
-		*ret_body =
-			(struct bytes){frame.body.data, MIN(frame.body.len, (size_t)REASON_MAX)};
+		*ret_body = frame.body;
+		ret_body->len = MIN(ret_body->len, (size_t)REASON_MAX);
 		return WIRE_ERROR;
 	case FRAME_MALFORMED:
 		return WIRE_MALFORMED;

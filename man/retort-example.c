@@ -20,7 +20,7 @@ int main(int argc, char *argv[])
 	char line[1000];
 
 	if (retort_new(NULL, &retort, &problem) < 0) { /* NULL: $RETORT_ADDRESS */
-		fprintf(stderr, "%s\n", problem);
+		(void)fprintf(stderr, "%s\n", problem);
 		return 1;
 	}
 	if (retort_connect(retort, 5000) == 0 && retort_join(retort, room, 5000) == 0) {
@@ -37,7 +37,7 @@ int main(int argc, char *argv[])
 		}
 	}
 	if (said == 0 || heard < said)
-		fprintf(stderr, "%s\n", retort_problem(retort));
+		(void)fprintf(stderr, "%s\n", retort_problem(retort));
 	retort_free(retort);
 	return said == 0 || heard < said;
 }

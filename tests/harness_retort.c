@@ -120,8 +120,8 @@ void play_get(struct play *play, enum chat_op op)
 }
 
 /* Makes a frame; %I is replaced by the id of the last request. */
-static size_t compose(const struct play *play, char *frame, size_t size, const char *format,
-		      va_list arguments)
+static PRINTF(4, 0) size_t compose(const struct play *play, char *frame, size_t size,
+				   const char *format, va_list arguments)
 {
 	char text[4096], *id;
 	size_t len;

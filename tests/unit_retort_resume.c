@@ -528,7 +528,7 @@ START_TEST(test_patience)
 
 		ck_assert_int_eq(status, -ECONNREFUSED);
 	} while (play.event.retry >= 0);
-	ck_assert_uint_ge(harness_now() - before, 3 * SOON);
+	ck_assert_uint_ge(harness_now() - before, UINT64_C(3) * SOON);
 	r = retort_next(play.retort, -1, &play.event);
 	ck_assert_int_eq(r, -ECONNREFUSED);
 
