@@ -220,8 +220,12 @@ static void updated(struct server *server)
 	server->outgoing = generation_unref(server->outgoing);
 	log_write(LOG_RELOADED, NULL, "configuration reloaded");
 	tell_reloaded(server, NULL);
-	if (server->stopping)
+	if (server->stopping) {
+		/* Whoever waits for another one would keep its connection open for ever. */
+		server->reloads = STEAL(server->reloads_due);
+		tell_reloaded(server, "the daemon is stopping");
 		return;
+	}
 	(void)sd_notify(false, "READY=1");
 	if (server->reload_due) {
 		server->reload_due = false;
@@ -276,7 +280,12 @@ static void do_errand(struct server *server, struct errand *errand)
 	case ERRAND_RELOAD:
 		errand->next = server->reloads_due;
 		server->reloads_due = errand;
-		reload(server);
+		if (!server->stopping) {
+			reload(server);
+		} else if (!server->outgoing) { /* else updated() tells */
+			server->reloads = STEAL(server->reloads_due);
+			tell_reloaded(server, "the daemon is stopping");
+		}
 		break;
 	}
 }
@@ -442,7 +451,7 @@ static int prepare(struct server *server)
 	if (r >= 0 && log_folded_fd() >= 0)
 		r = sd_event_add_io(server->event, NULL, log_folded_fd(), EPOLLIN, folded_due,
 				    NULL);
-	if (r >= 0 && getenv("NOTIFY_SOCKET"))
+	if (r >= 0)
 		r = sd_event_add_time_relative(server->event, NULL, CLOCK_MONOTONIC, status_usec,
 					       status_usec / 10, status_due, server);
 	if (r >= 0)
