@@ -12,6 +12,8 @@ enum {
 	CARRY_MAX = 8192,     /* an unfinished message up to this size is copied to the front of the
 				 next turn's input; a longer one is received to where it lies */
 	GROW_MIN = 64 * 1024, /* bytes by which a long unfinished line grows, at least */
+	DRAINED_MAX = 32 * 1024, /* bytes that may wait when a session gets more for its client:
+				    what is made for one client alone is made when it reads */
 };
 
 static void describe(const struct peer *peer, char text[static PEER_NAME_MAX],
@@ -534,7 +536,8 @@ static void decide(struct peer *peer)
 	if (r < 0)
 		doom_for_error(peer, r);
 	else if (peer->session.behind && peer->state == PEER_SERVING &&
-		 peer->stream.pending <= peer->session.settings->max_pending / 2)
+		 peer->stream.pending <=
+			 MIN(peer->session.settings->max_pending / 2, (uint64_t)DRAINED_MAX))
 		peer->session.service->drained(&peer->session);
 }
 
