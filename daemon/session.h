@@ -24,7 +24,7 @@ struct session {
 	bool later : 1;		  /* takes no message for now, until peer_resume() */
 	bool touched : 1;	  /* has got something that is to be sent in this turn */
 	bool behind : 1;	  /* wants to know when most of what waits has been sent */
-	uint16_t waiting;	  /* messages whose answers are still to come */
+	uint32_t waiting;	  /* messages whose answers are still to come */
 };
 
 enum { SESSION_LATER = 1 };
@@ -45,6 +45,6 @@ struct service {
 		   bool reconnect);
 	/* Goes on after SESSION_LATER; may return that again. NULL when message() never does. */
 	int (*resume)(struct session *session, struct workspace *workspace);
-	/* Most of what waited has been sent, and behind was set. */
+	/* Nearly all of what waited has been sent, and behind was set. */
 	void (*drained)(struct session *session);
 };

@@ -101,10 +101,18 @@ static int answer_here(struct session *session, struct workspace *workspace,
  * Requests
  */
 
+/* Whether the reply may be so long that not many of them are to be made ahead of their reader. */
+static bool is_long(const struct chat_request *request)
+{
+	return request->op == CHAT_HISTORY || request->op == CHAT_WHO ||
+	       request->op == CHAT_ROOMS || request->op == CHAT_STATS ||
+	       request->op == CHAT_CLIENTS;
+}
+
 /* Whether a request can be dealt with now: replies leave in the order of their requests. */
 static bool has_turn(const struct session *session, const struct chat_request *request)
 {
-	if (is_local(request))
+	if (is_local(request) || is_long(request))
 		return session->waiting == 0;
 	return session->waiting < session->settings->max_requests &&
 	       session->chat->waiting_bytes < session->settings->max_pending;
@@ -113,7 +121,14 @@ static bool has_turn(const struct session *session, const struct chat_request *r
 /* How much memory a request costs, about. */
 static size_t size_of(const struct chat_request *request)
 {
-	return sizeof(*request) + request->text_len;
+	const char *const strings[] = {request->id,	 request->room,	 request->key,
+				       request->nick,	 request->user,	 request->password,
+				       request->address, request->reason};
+	size_t size = sizeof(*request) + request->text_len;
+
+	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
+		size += strings[i] ? strlen(strings[i]) : 0;
+	return size;
 }
 
 static int deal_with(struct session *session, struct workspace *workspace,
