@@ -252,8 +252,10 @@ bool audiences_wants_fetch(const struct audiences *audiences, struct chat *chat)
 		/* Next time, it is another one's turn. */
 		list_remove(&seat->link);
 		list_append(&chat->seats, &seat->link);
-		chat->fetch =
-			(struct fetch){.chat = chat, .room = seat->room, .cursor = place->cursor};
+		chat->fetch = (struct fetch){.chat = chat,
+					     .room = seat->room,
+					     .cursor = place->cursor,
+					     .after = place->cursor};
 		chat->fetching = true;
 		return true;
 	}
@@ -266,7 +268,8 @@ void audiences_fetched(struct audiences *audiences, struct chat *chat)
 	struct seat *seat = find_seat(chat, fetch->room);
 
 	chat->fetching = false;
-	if (seat && fetch->packet) {
+	/* It may have left meanwhile, and come back with another cursor. */
+	if (seat && fetch->packet && place_of(audiences, seat)->cursor == fetch->after) {
 		place_of(audiences, seat)->cursor = fetch->cursor;
 		if (fetch->packet->len > 0)
 			audiences_queue(audiences, chat, fetch->packet);

@@ -70,3 +70,8 @@ void job_refuse(struct job *job, enum chat_error error, const char *format, ...)
 	job->reply.error = error;
 	job->reply.message = job_copy(job, text);
 }
+
+void job_refuse_memory(struct job *job)
+{
+	job_refuse(job, CHAT_STORAGE, "out of memory");
+}

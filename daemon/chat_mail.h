@@ -25,7 +25,7 @@ enum hub_letter {
 	HUB_REQUEST, /* a struct job; comes back as LETTER_REPLY */
 	HUB_FETCH,   /* a struct fetch; comes back as LETTER_FETCHED */
 	HUB_COUNTED, /* a struct survey, as a worker has filled it */
-	HUB_UPDATE,  /* a struct hub_update, from the main thread; comes back */
+	HUB_UPDATE,  /* from the main thread, see hub_update(); comes back as LETTER_UPDATED */
 	HUB_DONE,    /* a struct errand, as the main thread has done it */
 	HUB_QUIT,    /* from the main thread, when no worker runs any more */
 };
@@ -51,6 +51,7 @@ struct fetch {
 	struct chat *chat;
 	uint64_t room;
 	uint64_t cursor;       /* the last number it has been sent; then the last one in packet */
+	uint64_t after;	       /* the last number that it had been sent before packet */
 	bool caught_up;	       /* nothing follows packet but what will be broadcast */
 	struct packet *packet; /* NULL: the member is none any more, or out of memory */
 };
@@ -107,6 +108,7 @@ char *job_copy(struct job *job, const char *text); /* NULL for NULL, too */
 
 /* Refuses the request: the reply is this error. */
 void job_refuse(struct job *job, enum chat_error error, const char *format, ...) PRINTF(3, 4);
+void job_refuse_memory(struct job *job);
 
 /* From the hub: a connection has a seat in a room from now on, or has none any more. */
 struct seating {

@@ -10,6 +10,8 @@
 
 enum {
 	BATCH_BYTES = 4 << 20, /* of messages that are committed together, about */
+	BATCH_LETTERS = 8192,  /* that are read before what they ask for is committed */
+	TRIMS = 16,	       /* rooms whose logs are cut in one transaction */
 	TICK = 1000,	       /* milliseconds between two looks at what is due */
 	TICK_SOON = 10,	       /* likewise, while logs are too long */
 };
@@ -167,37 +169,59 @@ void hub_commit(struct hub *hub)
  * What is due: logs that are too long or too old
  */
 
-/* Removes a little of one room's log. Returns whether there is more to remove. */
-static bool trim(struct hub *hub, struct room *room)
+/* Removes a little of one room's log, within a transaction. Returns 0 or a negative errno. */
+static int trim(struct hub *hub, struct room *room, bool *ret_more)
 {
 	const struct chat_config *config = &hub->config->chat;
-	bool more = false;
+	int r = room->durable ? hub_begin(hub) : 0;
+
+	return r < 0 ? r
+		     : history_trim(room->history, config->max_messages, config->max_age, hub->now,
+				    ret_more);
+}
+
+/*
+ * Removes a little of some rooms' logs, all in one transaction, so that talk does not wait for as
+ * many as there are rooms. Returns whether there is more to remove.
+ */
+static bool trim_some(struct hub *hub)
+{
+	const struct chat_config *config = &hub->config->chat;
+	struct room *room, *trimmed[TRIMS];
+	bool any_more = false;
+	size_t n = 0;
 	int r = 0;
 
-	if (!room->history ||
-	    !history_wants_trim(room->history, config->max_messages, config->max_age, hub->now))
-		return false;
-	if (room->durable)
-		r = hub_begin(hub);
-	if (r == 0)
-		r = history_trim(room->history, config->max_messages, config->max_age, hub->now,
-				 &more);
-	if (room->durable)
+	LIST_FOR_EACH(room, &hub->rooms, struct room, link) {
+		bool more = false;
+
+		if (!room->history || !history_wants_trim(room->history, config->max_messages,
+							  config->max_age, hub->now))
+			continue;
+		any_more |= n == TRIMS;
+		if (n == TRIMS || r < 0)
+			break;
+		trimmed[n++] = room;
+		r = trim(hub, room, &more);
+		any_more |= more;
+	}
+	if (hub->writing || r < 0)
 		r = hub_end(hub, r);
-	if (r < 0)
-		history_undone(room->history);
-	return r == 0 && more;
+	for (size_t i = 0; i < n; i++) {
+		if (r == 0)
+			history_committed(trimmed[i]->history);
+		else
+			history_undone(trimmed[i]->history);
+	}
+	return r == 0 && any_more;
 }
 
 static void tick(struct hub *hub)
 {
-	uint64_t wait = TICK;
-	struct room *room;
+	uint64_t wait;
 
 	hub->now = wall_clock();
-	LIST_FOR_EACH(room, &hub->rooms, struct room, link)
-		if (trim(hub, room))
-			wait = TICK_SOON;
+	wait = trim_some(hub) ? TICK_SOON : TICK;
 	hub_check_inquiries(hub);
 	hub_commit(hub);
 	(void)timer_set(loop_timers(hub->loop), &hub->tick, loop_now(hub->loop) + wait);
@@ -212,15 +236,45 @@ static void expired(struct timer *timer)
  * Mail
  */
 
+static int know_user(const char *user, void *data)
+{
+	return users_add(data, user);
+}
+
+/* Takes up what a store holds, when nobody is in any room yet. Returns 0 or a negative errno. */
+static int take_up(struct hub *hub, struct store *store)
+{
+	struct sanctions *sanctions;
+	int r = sanctions_new(store, &sanctions);
+
+	if (r < 0)
+		return r;
+	sanctions_free(hub->sanctions);
+	hub->sanctions = sanctions;
+	if (!store)
+		return 0;
+	r = store_users(store, know_user, hub->users);
+	return r < 0 ? r : hub_load_rooms(hub);
+}
+
 static void update(struct hub *hub)
 {
+	int r = 0;
+
 	hub->config = hub->update.config;
-	if (hub->update.store)
+	if (hub->update.store) {
 		hub->store = hub->update.store;
+		hub_clear_rooms(hub);
+		r = take_up(hub, hub->store);
+	}
+	if (r < 0)
+		log_write(LOG_FAULT, NULL, "not all of the log of rooms can be taken up: %s",
+			  strerror(-r));
 	users_forget(hub->users);
 	if (hub_configure_rooms(hub) < 0)
 		log_write(LOG_OUT_OF_MEMORY, NULL,
 			  "out of memory, not all rooms go by the new configuration");
+	hub_review_people(hub);
 	hub->update_letter.kind = LETTER_UPDATED;
 	mailbox_post(hub->manager, &hub->update_letter);
 }
@@ -259,13 +313,14 @@ static void read_letter(struct hub *hub, struct letter *letter)
 static void read_mail(struct hub *hub)
 {
 	struct letter *letter, *next;
+	unsigned n = 0;
 
 	hub->has_mail = false;
 	hub->now = wall_clock();
 	for (letter = mailbox_collect(&hub->mailbox); letter; letter = next) {
 		next = letter->next;
 		read_letter(hub, letter);
-		if (hub->staged_bytes >= BATCH_BYTES)
+		if (hub->staged_bytes >= BATCH_BYTES || ++n % BATCH_LETTERS == 0)
 			hub_commit(hub);
 	}
 	hub_commit(hub);
@@ -338,11 +393,6 @@ int hub_new(struct hub **ret_hub)
 	return 0;
 }
 
-static int know_user(const char *user, void *data)
-{
-	return users_add(data, user);
-}
-
 int hub_start(struct hub *hub, const struct config *config, struct store *store, struct crew *crew,
 	      struct mailbox *manager)
 {
@@ -355,11 +405,7 @@ int hub_start(struct hub *hub, const struct config *config, struct store *store,
 	hub->manager = manager;
 	hub->now = wall_clock();
 	hub->out = calloc(crew->n, sizeof(*hub->out));
-	r = hub->out ? sanctions_new(store, &hub->sanctions) : -ENOMEM;
-	if (r == 0 && store)
-		r = store_users(store, know_user, hub->users);
-	if (r == 0)
-		r = hub_load_rooms(hub);
+	r = hub->out ? take_up(hub, store) : -ENOMEM;
 	if (r == 0)
 		r = hub_configure_rooms(hub);
 	if (r == 0)

@@ -19,14 +19,10 @@ struct inquiry {
 	struct list link; /* in hub->inquiries */
 	struct job *job;  /* NULL: it was answered without those who did not answer */
 	struct survey *surveys;
+	char *reason;	  /* why a client is to go; owned; outlives the job; NULL: not said */
 	unsigned waiting; /* surveys that are under way */
 	uint64_t due;	  /* on the loop's clock */
 };
-
-static void refuse_memory(struct job *job)
-{
-	job_refuse(job, CHAT_STORAGE, "out of memory");
-}
 
 /* Adds members to the reply, as JSON text. */
 static void reply_json(struct job *job, const char *format, ...) PRINTF(2, 3);
@@ -42,7 +38,7 @@ static void reply_json(struct job *job, const char *format, ...)
 	if (r >= 0)
 		job->reply.json = job_copy(job, text);
 	if (r < 0 || !job->reply.json)
-		refuse_memory(job);
+		job_refuse_memory(job);
 	if (r >= 0)
 		free(text);
 }
@@ -71,17 +67,23 @@ static void inquiry_free(struct hub *hub, struct inquiry *inquiry)
 		buffer_done(&inquiry->surveys[i].json);
 	list_remove(&inquiry->link);
 	free(inquiry->surveys);
+	free(inquiry->reason);
 	free(inquiry);
 }
 
 /* Asks all workers; end is a client that is to go, or 0. Returns false when out of memory. */
 static bool inquire(struct hub *hub, struct client *client, struct job *job, uint64_t end)
 {
+	const char *reason = job->request->reason;
 	struct inquiry *inquiry = calloc(1, sizeof(*inquiry));
 
-	if (inquiry)
-		inquiry->surveys = calloc(hub->n_workers, sizeof(*inquiry->surveys));
-	if (!inquiry || !inquiry->surveys) {
+	if (!inquiry)
+		return false;
+	inquiry->surveys = calloc(hub->n_workers, sizeof(*inquiry->surveys));
+	inquiry->reason = reason ? strdup(reason) : NULL;
+	if (!inquiry->surveys || (reason && !inquiry->reason)) {
+		free(inquiry->surveys);
+		free(inquiry->reason);
 		free(inquiry);
 		return false;
 	}
@@ -95,7 +97,7 @@ static bool inquire(struct hub *hub, struct client *client, struct job *job, uin
 
 		survey->inquiry = inquiry;
 		survey->end = end;
-		survey->reason = job->request->reason;
+		survey->reason = inquiry->reason;
 		survey->only_turns = job->request->op == CHAT_HEALTH;
 		hub_post(hub, i, &survey->letter, LETTER_SURVEY);
 	}
@@ -173,7 +175,7 @@ static void answer_clients(struct hub *hub, struct inquiry *inquiry)
 	if (text)
 		reply_json(inquiry->job, "\"clients\":%s", text);
 	else
-		refuse_memory(inquiry->job);
+		job_refuse_memory(inquiry->job);
 	free(text);
 	json_decref(clients);
 }
@@ -271,7 +273,7 @@ static void post_errand(struct hub *hub, struct job *job, enum errand_kind kind,
 	struct errand *errand = calloc(1, sizeof(*errand));
 
 	if (!errand) {
-		refuse_memory(job);
+		job_refuse_memory(job);
 		hub_reply(hub, job);
 		client_forget(hub, job->client);
 		return;
@@ -282,7 +284,8 @@ static void post_errand(struct hub *hub, struct job *job, enum errand_kind kind,
 	/* Problems are strings of an array that the main thread goes on with. */
 	if (problem)
 		(void)append_problem(&errand->json, problem);
-	if (kind == ERRAND_HEALTH && hub->store && !hub->writing) {
+	if (kind == ERRAND_HEALTH && hub->store) {
+		hub_commit(hub);
 		hub_note_storage(hub, store_probe(hub->store));
 		if (hub->storage_failing)
 			(void)append_problem(&errand->json, store_problem(hub->store));
@@ -317,7 +320,7 @@ static void answer_stats(struct hub *hub, struct errand *errand)
 	sanctions_each(hub->sanctions, hub->now, describe_sanction, all);
 	text = all ? json_dumps(all, JSON_COMPACT) : NULL;
 	if (!text || errand->json.len == 0)
-		refuse_memory(errand->job);
+		job_refuse_memory(errand->job);
 	else
 		reply_json(errand->job, "%.*s\"rooms\":%" PRIu64 ",\"people\":%" PRIu64 ",%.*s",
 			   (int)errand->json.len, (const char *)errand->json.data,
@@ -423,7 +426,7 @@ static void kick_from(struct hub *hub, struct client *client, struct job *job,
 	struct client *one;
 
 	free(folded);
-	if (!room) {
+	if (!room || room->direct) {
 		job_refuse(job, CHAT_NO_SUCH_ROOM, "there is no room \"%s\"", job->request->room);
 		return;
 	}
@@ -447,7 +450,7 @@ static bool request_kick(struct hub *hub, struct client *client, struct job *job
 
 	if (request->has & CHAT_HAS_CLIENT) {
 		if (!inquire(hub, client, job, request->client)) {
-			refuse_memory(job);
+			job_refuse_memory(job);
 			return true;
 		}
 		log_deed(client, LOG_KICKED, "kicked", whom(request, who), request->reason);
@@ -589,12 +592,12 @@ void hub_admin_request(struct hub *hub, struct client *client, struct job *job)
 		}
 		done = !inquire(hub, client, job, 0);
 		if (done)
-			refuse_memory(job);
+			job_refuse_memory(job);
 		break;
 	case CHAT_CLIENTS:
 		done = !inquire(hub, client, job, 0);
 		if (done)
-			refuse_memory(job);
+			job_refuse_memory(job);
 		break;
 	case CHAT_KICK:
 		hub_commit(hub);

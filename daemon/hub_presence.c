@@ -8,6 +8,7 @@
 
 #include "log.h"
 #include "names.h"
+#include "text.h"
 #include "util.h"
 
 /*
@@ -75,7 +76,7 @@ static void person_free(struct hub *hub, struct person *person)
 	free(person);
 }
 
-/* Gives somebody a nick that nobody has. Returns 0 or -ENOMEM. */
+/* Gives somebody a nick that nobody has; takes the strings over. Returns 0 or -ENOMEM. */
 static int set_nick(struct hub *hub, struct person *person, char *nick, char *folded)
 {
 	char *old_nick = person->nick, *old_folded = person->folded;
@@ -84,20 +85,24 @@ static int set_nick(struct hub *hub, struct person *person, char *nick, char *fo
 		(void)tdelete(person, &hub->people_by_nick, compare_nick);
 	person->nick = nick;
 	person->folded = folded;
-	if (!tsearch(person, &hub->people_by_nick, compare_nick))
-		return -ENOMEM; /* it is not found by its nick, and else all is well */
 	free(old_nick);
 	free(old_folded);
-	return 0;
+	/* When this fails, it is not found by its nick, and else all is well. */
+	return tsearch(person, &hub->people_by_nick, compare_nick) ? 0 : -ENOMEM;
 }
 
 /* Makes up a nick that nobody has, from a stem and, unless number is 0, this number or another. */
 static int invent_nick(struct hub *hub, struct person *person, const char *stem, uint64_t number)
 {
+	enum { STEM_MAX = 20 }; /* bytes that leave room for a number */
+	int len = (int)strnlen(stem, STEM_MAX);
+
+	len -= (int)text_cut_suffix((const uint8_t *)stem, (size_t)len);
 	for (;; number++) {
 		char *nick = NULL, *folded;
 
-		if (asprintf(&nick, number > 0 ? "%.20s-%" PRIu64 : "%s", stem, number) < 0)
+		if ((number > 0 ? asprintf(&nick, "%.*s-%" PRIu64, len, stem, number)
+				: asprintf(&nick, "%s", stem)) < 0)
 			return -ENOMEM;
 		folded = name_fold(nick);
 		if (folded && !person_find_nick(hub, folded) &&
@@ -108,6 +113,59 @@ static int invent_nick(struct hub *hub, struct person *person, const char *stem,
 		if (!folded)
 			return -ENOMEM;
 	}
+}
+
+/* Tells all rooms that somebody is called something else now. */
+static void announce_nick(struct hub *hub, struct person *person, const char *before)
+{
+	struct membership *membership;
+	char reason[200];
+
+	(void)snprintf(reason, sizeof(reason), "is called %s now", person->nick);
+	LIST_FOR_EACH(membership, &person->memberships, struct membership, in_person) {
+		struct chat_event event = {
+			.kind = CHAT_EVENT_LEAVE, .nick = before, .reason = reason};
+
+		if (membership->room->direct) {
+			/* The name of a guest who is gone may be another one's: it must not stay.
+			 */
+			(void)room_rename_direct(membership->room, person);
+			continue;
+		}
+		room_broadcast(hub, membership->room, &event);
+		event = (struct chat_event){.kind = CHAT_EVENT_JOIN, .nick = person->nick};
+		room_broadcast(hub, membership->room, &event);
+	}
+}
+
+/*
+ * A user comes whose nick somebody has taken, before that user was known here: nobody keeps the
+ * name of another one. Returns 0 or -ENOMEM.
+ */
+static int displace(struct hub *hub, const char *nick)
+{
+	char *folded = name_fold(nick), *own = NULL, *before = NULL;
+	struct person *other = folded ? person_find_nick(hub, folded) : NULL;
+	int r = folded ? 0 : -ENOMEM;
+
+	if (other && other->user) {
+		own = name_from_user(other->user);
+		free(folded);
+		folded = own ? name_fold(own) : NULL;
+		if (!folded)
+			r = -ENOMEM;
+		else if (strcmp(folded, other->folded) == 0)
+			other = NULL; /* it is its own name, too */
+	}
+	if (r == 0 && other && (before = strdup(other->nick))) {
+		hub_commit(hub); /* what was said before was said by the old name */
+		r = invent_nick(hub, other, own ? own : "guest", own ? 0 : 1);
+		announce_nick(hub, other, before);
+	}
+	free(before);
+	free(own);
+	free(folded);
+	return r;
 }
 
 /* Makes a person of a connection that proves who it is, or of a guest. */
@@ -125,7 +183,9 @@ static struct person *new_person(struct hub *hub, struct chat *chat, const char 
 	if (user && (!nick || !(person->user = strdup(user)) ||
 		     !tsearch(person, &hub->people_by_user, compare_user)))
 		goto out;
-	r = invent_nick(hub, person, nick ? nick : "guest", nick ? 0 : chat->id);
+	r = nick ? displace(hub, nick) : 0;
+	if (r == 0)
+		r = invent_nick(hub, person, nick ? nick : "guest", nick ? 0 : chat->id);
 	if (r < 0)
 		goto out;
 	list_append(&hub->people, &person->link);
@@ -159,25 +219,6 @@ static enum chat_error refuse_nick(struct hub *hub, const struct person *person,
 		return CHAT_NOT_ALLOWED;
 	}
 	return CHAT_OK;
-}
-
-/* Tells all rooms that somebody is called something else now. */
-static void announce_nick(struct hub *hub, struct person *person, const char *before)
-{
-	struct membership *membership;
-	char reason[200];
-
-	(void)snprintf(reason, sizeof(reason), "is called %s now", person->nick);
-	LIST_FOR_EACH(membership, &person->memberships, struct membership, in_person) {
-		struct chat_event event = {
-			.kind = CHAT_EVENT_LEAVE, .nick = before, .reason = reason};
-
-		if (membership->room->direct)
-			continue;
-		room_broadcast(hub, membership->room, &event);
-		event = (struct chat_event){.kind = CHAT_EVENT_JOIN, .nick = person->nick};
-		room_broadcast(hub, membership->room, &event);
-	}
 }
 
 int person_rename(struct hub *hub, struct person *person, const char *text,
@@ -244,13 +285,12 @@ static void post_seating(struct hub *hub, const struct presence *presence, bool 
 	hub_post(hub, chat->worker, &seating->letter, LETTER_SEATING);
 }
 
-static void count_seat(struct hub *hub, const struct presence *presence, bool sits)
+static void count_seat(const struct presence *presence, bool sits)
 {
 	const struct chat *chat = presence->client->chat;
 	unsigned encoding = encoding_of(chat->dialect, chat->framing, presence->side);
 	uint32_t change = sits ? 1 : -1u;
 
-	(void)hub;
 	presence->room->seats[chat->worker * ENCODINGS + encoding] += change;
 	presence->room->wanted[encoding] += change;
 }
@@ -307,7 +347,7 @@ struct presence *presence_add(struct hub *hub, struct client *client, struct roo
 	list_append(&client->presences, &presence->link);
 	if (!room->direct)
 		client->n_rooms++;
-	count_seat(hub, presence, true);
+	count_seat(presence, true);
 	post_seating(hub, presence, true, cursor);
 	return presence;
 }
@@ -345,7 +385,7 @@ static void remove_presence(struct hub *hub, struct presence *presence, const ch
 
 	if (room->piece)
 		hub_commit(hub); /* that is still for the member */
-	count_seat(hub, presence, false);
+	count_seat(presence, false);
 	if (!client->gone)
 		post_seating(hub, presence, false, 0);
 	list_remove(&presence->link);
@@ -390,9 +430,26 @@ void room_expel(struct hub *hub, struct room *room, struct person *person, const
 /* Ends a room between two of whom one is gone: it goes with its last member. */
 static void room_end(struct hub *hub, struct room *room)
 {
-	for (uint64_t n = room->n_members; n > 0; n--)
+	uint64_t n = room->n_members;
+
+	if (n == 0)
+		room_free(hub, room);
+	for (; n > 0; n--)
 		expel(hub, room,
 		      CONTAINER_OF(room->members.next, struct membership, in_room)->person, false);
+}
+
+/* Ends all direct rooms of a guest who is gone, those that it has left included. */
+static void end_talks(struct hub *hub, const struct person *person)
+{
+	struct room *room;
+
+	LIST_FOR_EACH(room, &hub->rooms, struct room, link) {
+		if (person->talks == 0)
+			return;
+		if (room->guests[0] == person || room->guests[1] == person)
+			room_end(hub, room);
+	}
 }
 
 /*
@@ -440,6 +497,25 @@ static void refuse_banned(struct hub *hub, struct client *client)
 	client_dismiss(hub, client, "banned", reason);
 }
 
+static bool is_hidden(const struct person *person)
+{
+	const struct client *client;
+
+	LIST_FOR_EACH(client, &person->clients, struct client, link)
+		if (!client->chat->control)
+			return false;
+	return true;
+}
+
+static bool is_admin(struct hub *hub, const struct client *client)
+{
+	const struct chat_config *config = &hub->config->chat;
+
+	return client->person->user &&
+	       users_match(hub->users, client->person->user, &client->chat->identity,
+			   config->admins, config->n_admins);
+}
+
 void client_open(struct hub *hub, struct chat *chat)
 {
 	struct client *client = calloc(1, sizeof(*client));
@@ -464,13 +540,10 @@ void client_open(struct hub *hub, struct chat *chat)
 		free(client);
 		return;
 	}
-	client->person->hidden =
-		chat->control && (client->person->hidden || list_empty(&client->person->clients));
 	list_append(&client->person->clients, &client->link);
+	client->person->hidden = is_hidden(client->person);
 	chat->client = client;
-	client->is_admin = client->person->user &&
-			   users_match(hub->users, client->person->user, &chat->identity,
-				       config->admins, config->n_admins);
+	client->is_admin = is_admin(hub, client);
 	if (!chat->control)
 		refuse_banned(hub, client);
 }
@@ -504,11 +577,59 @@ void client_gone(struct hub *hub, struct chat *chat)
 		else
 			presence_remove(hub, presence, NULL);
 	}
+	end_talks(hub, person);
 	(void)tdelete(client, &hub->clients_by_id, compare_client);
 	list_remove(&client->link);
 	client->person = NULL;
 	chat->client = NULL;
 	if (list_empty(&person->clients))
 		person_free(hub, person);
+	else
+		person->hidden = is_hidden(person);
 	client_forget(hub, client);
+}
+
+static void review_person(struct hub *hub, struct person *person)
+{
+	struct client *client;
+
+	LIST_FOR_EACH(client, &person->clients, struct client, link) {
+		client->is_admin = is_admin(hub, client);
+		if (!person->user && !client->chat->control && !hub->config->chat.guests)
+			client_dismiss(hub, client, "guests are let in no longer",
+				       "guests are let in no longer");
+	}
+}
+
+/* Whether somebody may still be in a room, by any connection. */
+static bool is_admitted(struct hub *hub, const struct room *room, const struct person *person)
+{
+	const struct client *client;
+
+	LIST_FOR_EACH(client, &person->clients, struct client, link)
+		if (presence_find(client, room) && room_admits(hub, room, client))
+			return true;
+	return false;
+}
+
+static void review_room(struct hub *hub, struct room *room)
+{
+	struct membership *membership;
+
+	LIST_FOR_EACH(membership, &room->members, struct membership, in_room)
+		if (!is_admitted(hub, room, membership->person))
+			room_expel(hub, room, membership->person, "the room is for its members");
+}
+
+void hub_review_people(struct hub *hub)
+{
+	struct person *person;
+	struct room *room;
+
+	LIST_FOR_EACH(person, &hub->people, struct person, link)
+		review_person(hub, person);
+	/* A room that the configuration names is not freed when nobody is left in it. */
+	LIST_FOR_EACH(room, &hub->rooms, struct room, link)
+		if (room->config && room->config->n_members > 0)
+			review_room(hub, room);
 }

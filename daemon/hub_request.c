@@ -15,11 +15,6 @@ enum {
 	FETCH_BYTES = 128 * 1024, /* of messages that one fetch brings, about */
 };
 
-static void refuse_memory(struct job *job)
-{
-	job_refuse(job, CHAT_STORAGE, "out of memory");
-}
-
 static void refuse_storage(struct hub *hub, struct job *job, int error)
 {
 	job_refuse(job, CHAT_STORAGE, "nothing was said: %s",
@@ -62,7 +57,7 @@ static struct room *find_direct(struct hub *hub, struct client *client, struct j
 	if (r == -EINVAL)
 		job_refuse(job, CHAT_BAD_NAME, "\"%s\" cannot be a nick: %s", text, reason);
 	else if (r < 0)
-		refuse_memory(job);
+		job_refuse_memory(job);
 	if (r < 0)
 		goto out;
 	other = person_find_nick(hub, folded);
@@ -82,7 +77,7 @@ static struct room *find_direct(struct hub *hub, struct client *client, struct j
 	} else if (may_make_room(hub, client, job)) {
 		room = room_direct(hub, client->person, other, user, true);
 		if (!room)
-			refuse_memory(job);
+			job_refuse_memory(job);
 	}
 out:
 	free(nick);
@@ -111,7 +106,7 @@ static struct room *find_room(struct hub *hub, struct client *client, struct job
 	}
 	folded = r == 0 ? name_fold(name) : NULL;
 	if (!folded) {
-		refuse_memory(job);
+		job_refuse_memory(job);
 		if (r == 0)
 			free(name);
 		return NULL;
@@ -170,7 +165,7 @@ static struct presence *find_presence(struct hub *hub, struct client *client, st
  * Saying
  */
 
-/* Takes n tokens of the client's bucket. Returns 0, or in how many milliseconds there is one. */
+/* Takes a token of the client's bucket. Returns 0, or in how many milliseconds there is one. */
 static uint64_t take_token(const struct hub *hub, struct client *client)
 {
 	const struct chat_config *config = &hub->config->chat;
@@ -278,6 +273,24 @@ static int note_user(struct hub *hub, struct person *person)
 	return r;
 }
 
+/*
+ * Appends to a durable log, within a transaction. Once staged, the job is refused with all others
+ * if any of this fails.
+ */
+static int append_durable(struct hub *hub, struct client *client, struct room *room,
+			  struct job *job, struct chat_message *message, const char *sender)
+{
+	int r = hub_begin(hub);
+
+	if (r == 0)
+		r = note_staged(hub, job, room);
+	if (r == 0)
+		r = note_user(hub, client->person);
+	if (r == 0)
+		r = history_append(room->history, message, sender, job->request->key);
+	return r;
+}
+
 /* Appends to the log, and readies what is to be delivered. Returns 0 or a negative errno. */
 static int append(struct hub *hub, struct client *client, struct room *room, struct job *job,
 		  const char *sender)
@@ -296,12 +309,10 @@ static int append(struct hub *hub, struct client *client, struct room *room, str
 		r = pipeline_apply(&room->config->pipeline, &hub->scratch, &text);
 	message.text = (const char *)text.data;
 	message.text_len = text.len;
-	if (r == 0 && room->durable)
-		r = hub_begin(hub);
-	if (r == 0 && room->durable)
-		r = note_user(hub, client->person);
 	if (r == 0)
-		r = history_append(room->history, &message, sender, job->request->key);
+		r = room->durable
+			    ? append_durable(hub, client, room, job, &message, sender)
+			    : history_append(room->history, &message, sender, job->request->key);
 	if (r < 0)
 		return r;
 	/* What is written here and cannot be delivered now is in the log for those who miss it. */
@@ -309,7 +320,7 @@ static int append(struct hub *hub, struct client *client, struct room *room, str
 	job->reply.seq = message.seq;
 	job->reply.time = message.time;
 	hub->staged_bytes += message.text_len;
-	return room->durable ? note_staged(hub, job, room) : 0;
+	return 0;
 }
 
 /* Says it in a room. */
@@ -320,8 +331,13 @@ static void say_in(struct hub *hub, struct client *client, struct room *room, st
 
 	r = room_ready_history(hub, room);
 	(void)sender_of(client->person, sender);
-	if (r == 0 && is_duplicate(room, job, sender, &r))
+	if (r == 0 && is_duplicate(room, job, sender, &r)) {
+		/* The first one may not be committed yet: this is true when that is. */
+		r = hub->writing && room->durable ? note_staged(hub, job, room) : 0;
+		if (r < 0)
+			job_refuse_memory(job);
 		return;
+	}
 	if (r == 0)
 		r = append(hub, client, room, job, sender);
 	if (r == 0)
@@ -345,7 +361,7 @@ static bool seat_both(struct hub *hub, struct client *client, struct room *room,
 			if (one->chat->control || presence_find(one, room))
 				continue;
 			if (!presence_add(hub, one, room, room->visible) && one == client) {
-				refuse_memory(job);
+				job_refuse_memory(job);
 				return false;
 			}
 		}
@@ -395,7 +411,7 @@ static struct room *make_room(struct hub *hub, struct client *client, struct job
 	room = folded ? room_new(hub, name, folded) : NULL;
 	free(folded);
 	if (!room)
-		refuse_memory(job);
+		job_refuse_memory(job);
 	return room;
 }
 
@@ -442,7 +458,7 @@ static void request_join(struct hub *hub, struct client *client, struct job *job
 			return;
 		}
 		if (!presence_add(hub, client, room, cursor_for(room, job->request))) {
-			refuse_memory(job);
+			job_refuse_memory(job);
 			return;
 		}
 		if (room->direct && !seat_both(hub, client, room, job))
@@ -470,9 +486,7 @@ static void request_leave(struct hub *hub, struct client *client, struct job *jo
 struct gathering {
 	struct job *job;
 	struct chat_message *messages;
-	size_t n, size, bytes;
-	size_t first; /* of those that are kept: a reply is not longer than REPLY_BYTES */
-	bool newest;  /* rather the newest than the oldest */
+	size_t n, size, bytes; /* not more bytes of text than REPLY_BYTES, but for one message */
 };
 
 static int gather(const struct chat_message *message, void *data)
@@ -484,8 +498,7 @@ static int gather(const struct chat_message *message, void *data)
 
 	if (gathering->n == gathering->size)
 		return 1;
-	if (!gathering->newest && gathering->n > 0 &&
-	    gathering->bytes + message->text_len > REPLY_BYTES)
+	if (gathering->n > 0 && gathering->bytes + message->text_len > REPLY_BYTES)
 		return 1;
 	*copy = *message;
 	copy->from = job_copy(job, message->from);
@@ -497,15 +510,38 @@ static int gather(const struct chat_message *message, void *data)
 	copy->text = memcpy(text, message->text, message->text_len);
 	gathering->n++;
 	gathering->bytes += message->text_len;
-	while (gathering->bytes > REPLY_BYTES && gathering->first + 1 < gathering->n)
-		gathering->bytes -= gathering->messages[gathering->first++].text_len;
+	return 0;
+}
+
+static int measure(const struct chat_message *message, void *data)
+{
+	*(size_t *)data += message->text_len;
+	return 0;
+}
+
+/*
+ * Finds from which message on, at first or after it, those up to last fit one reply; *first is set
+ * to that. One by one, as a log may hold a thousand times what fits. Returns 0 or what failed.
+ */
+static int find_newest(struct history *history, uint64_t *first, uint64_t last)
+{
+	size_t bytes = 0;
+
+	for (uint64_t seq = last; seq >= *first; seq--) {
+		int r = history_read(history, seq, seq, measure, &bytes);
+
+		if (r < 0)
+			return r;
+		if (bytes > REPLY_BYTES && seq < last)
+			*first = seq + 1;
+	}
 	return 0;
 }
 
 static void request_history(struct hub *hub, struct client *client, struct job *job)
 {
 	const struct chat_request *request = job->request;
-	struct gathering gathering = {.job = job, .newest = !(request->has & CHAT_HAS_AFTER)};
+	struct gathering gathering = {.job = job};
 	uint64_t limit = request->has & CHAT_HAS_LIMIT ? request->limit : CHAT_HISTORY_DEFAULT;
 	uint64_t first, last;
 	struct room *room;
@@ -525,15 +561,17 @@ static void request_history(struct hub *hub, struct client *client, struct job *
 	limit = MIN(limit, (uint64_t)CHAT_HISTORY_MAX);
 	if (last < first || !room->history)
 		return;
-	if (gathering.newest)
-		first = MAX(first, last - MIN(last, limit) + 1);
-	else
+	if (request->has & CHAT_HAS_AFTER) {
 		last = MIN(last, first + limit - 1);
+	} else {
+		first = MAX(first, last - MIN(last, limit) + 1);
+		r = find_newest(room->history, &first, last);
+	}
 	gathering.size = (size_t)(last - first + 1);
 	gathering.messages = job_alloc(job, gathering.size * sizeof(struct chat_message));
 	if (!gathering.messages)
 		r = -ENOMEM;
-	else
+	if (r == 0)
 		r = history_read(room->history, first, last, gather, &gathering);
 	if (r < 0) {
 		job_refuse(job, CHAT_STORAGE, "the log cannot be read: %s",
@@ -541,8 +579,8 @@ static void request_history(struct hub *hub, struct client *client, struct job *
 							  : store_problem(hub->store));
 		return;
 	}
-	job->reply.messages = gathering.messages + gathering.first;
-	job->reply.messages_len = gathering.n - gathering.first;
+	job->reply.messages = gathering.messages;
+	job->reply.messages_len = gathering.n;
 }
 
 static void request_topic(struct hub *hub, struct client *client, struct job *job)
@@ -652,7 +690,7 @@ static void request_who(struct hub *hub, struct client *client, struct job *job)
 		job->reply.room = job->request->room;
 	}
 	if ((room ? list_members(job, room) : list_people(hub, job)) < 0)
-		refuse_memory(job);
+		job_refuse_memory(job);
 }
 
 /* Whether somebody is shown a room in the list of rooms. */
@@ -676,7 +714,7 @@ static void request_rooms(struct hub *hub, struct client *client, struct job *jo
 
 	hub_commit(hub);
 	if (!rooms) {
-		refuse_memory(job);
+		job_refuse_memory(job);
 		return;
 	}
 	LIST_FOR_EACH(room, &hub->rooms, struct room, link) {
@@ -689,7 +727,7 @@ static void request_rooms(struct hub *hub, struct client *client, struct job *jo
 			.members = room->n_members,
 		};
 		if (!rooms[n].room || !rooms[n].topic) {
-			refuse_memory(job);
+			job_refuse_memory(job);
 			return;
 		}
 		n++;
@@ -713,7 +751,7 @@ static void describe_server(struct hub *hub, struct client *client, struct job *
 	job->reply.server = "retortd";
 	job->reply.version = RETORT_VERSION;
 	if (!job->reply.nick || !limits || !transforms) {
-		refuse_memory(job);
+		job_refuse_memory(job);
 		return;
 	}
 	*limits = (struct chat_limits){
@@ -749,7 +787,7 @@ static void request_hello(struct hub *hub, struct client *client, struct job *jo
 	/* Without a nick, it only asks who it is. */
 	r = request->nick ? person_rename(hub, client->person, request->nick, &message) : CHAT_OK;
 	if (r < 0)
-		refuse_memory(job);
+		job_refuse_memory(job);
 	if (r == CHAT_OK)
 		describe_server(hub, client, job);
 	else if (r > 0)
@@ -780,7 +818,7 @@ void hub_request(struct hub *hub, struct job *job)
 	struct client *client = job->chat->client;
 
 	if (!client) {
-		refuse_memory(job);
+		job_refuse_memory(job);
 	} else if (!handlers[op]) {
 		hub_admin_request(hub, client, job);
 		return;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hub_state.h"
 
+#include <limits.h>
 #include <search.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,8 +9,7 @@
 #include "names.h"
 #include "util.h"
 
-/* The names of two users in the name of their direct room, as the store has it. */
-#define DIRECT_FORMAT "@%s\t@%s"
+enum { DIRECT_MEMORY = 64 << 10 }; /* bytes of the log of a direct room in memory */
 
 static int compare(const void *a, const void *b)
 {
@@ -28,7 +28,7 @@ struct room *room_find(struct hub *hub, const char *folded)
  * Life
  */
 
-/* Gives a number below which none is free; those of rooms that are no more are used again. */
+/* Gives a number that no room has; those of rooms that are no more are used again. */
 static uint32_t take_slot(struct hub *hub)
 {
 	return hub->n_free_slots > 0 ? hub->free_slots[--hub->n_free_slots] : hub->slots++;
@@ -66,17 +66,25 @@ void room_free(struct hub *hub, struct room *room)
 {
 	(void)tdelete(room, &hub->rooms_by_name, compare);
 	list_remove(&room->link);
+	for (unsigned side = 0; side < ENCODING_SIDES; side++)
+		if (room->guests[side])
+			room->guests[side]->talks--;
 	give_slot(hub, room->slot);
 	atomic_fetch_sub_explicit(&hub->figures.rooms, 1, memory_order_relaxed);
 	room_destroy(room);
 }
 
-void hub_free_rooms(struct hub *hub)
+void hub_clear_rooms(struct hub *hub)
 {
 	struct room *room;
 
 	LIST_FOR_EACH(room, &hub->rooms, struct room, link)
 		room_free(hub, room);
+}
+
+void hub_free_rooms(struct hub *hub)
+{
+	hub_clear_rooms(hub);
 	free(hub->free_slots);
 }
 
@@ -123,7 +131,11 @@ int room_ready_history(struct hub *hub, struct room *room)
 	if (room->history)
 		return 0;
 	if (!room->durable) {
-		room->history = history_new_memory(config->max_messages, config->max_memory);
+		/* Guests make as many direct rooms as they like. */
+		room->history = history_new_memory(
+			config->max_messages,
+			room->direct ? MIN(config->max_memory, (uint64_t)DIRECT_MEMORY)
+				     : config->max_memory);
 		return room->history ? 0 : -ENOMEM;
 	}
 	if (room->stored == 0) {
@@ -156,7 +168,7 @@ int room_ready_history(struct hub *hub, struct room *room)
 struct side {
 	const char *user;
 	struct person *person;
-	char key[160]; /* what the side is compared by */
+	char key[LOGIN_NAME_MAX + 2]; /* what the side is compared by */
 };
 
 static struct side side_of(struct person *person, const char *user)
@@ -190,6 +202,8 @@ static int make_direct(struct room *room, const struct side sides[static ENCODIN
 	for (unsigned i = 0; i < ENCODING_SIDES; i++) {
 		room->names[i] = side_name(&sides[1 - i]);
 		room->guests[i] = sides[i].user ? NULL : sides[i].person;
+		if (room->guests[i])
+			room->guests[i]->talks++;
 		room->users[i] = sides[i].user ? strdup(sides[i].user) : NULL;
 		if (!room->names[i] || (sides[i].user && !room->users[i]))
 			return -ENOMEM;
@@ -232,6 +246,21 @@ unsigned room_side(const struct room *room, const struct person *person)
 	if (person->user)
 		return !room->users[0] || strcmp(room->users[0], person->user) != 0;
 	return room->guests[0] != person;
+}
+
+int room_rename_direct(struct room *room, const struct person *person)
+{
+	for (unsigned i = 0; i < ENCODING_SIDES; i++) {
+		char *name;
+
+		if (room->guests[i] != person)
+			continue;
+		if (asprintf(&name, "@%s", person->nick) < 0)
+			return -ENOMEM;
+		free(room->names[1 - i]);
+		room->names[1 - i] = name;
+	}
+	return 0;
 }
 
 const char *room_name(const struct room *room, unsigned side)
@@ -292,10 +321,43 @@ int hub_load_rooms(struct hub *hub)
 	return hub->store ? store_rooms(hub->store, load_room, hub) : 0;
 }
 
+struct search {
+	struct hub *hub;
+	struct room *room;
+};
+
+static int find_log(const struct store_room *stored, void *data)
+{
+	struct search *search = data;
+
+	if (stored->id != search->room->stored)
+		return 0;
+	search->room->visible = stored->newest;
+	search->room->history = history_new_durable(search->hub->store, stored);
+	return search->room->history ? 1 : -ENOMEM;
+}
+
+/* Keeps the log of a room, in which nobody is, elsewhere from now on. Returns 0 or what failed. */
+static int keep_log(struct hub *hub, struct room *room, bool durable)
+{
+	int r;
+
+	history_free(room->history);
+	room->history = NULL;
+	room->visible = 0;
+	room->durable = durable;
+	if (!durable || room->stored == 0)
+		return 0;
+	r = store_rooms(hub->store, find_log, &(struct search){hub, room});
+	return MIN(r, 0);
+}
+
 static int configure_room(struct hub *hub, const struct room_config *config)
 {
 	char *folded = name_fold(config->name);
 	struct room *room = folded ? room_find(hub, folded) : NULL;
+	bool durable = config->durable && hub->store;
+	int r = 0;
 
 	if (folded && !room)
 		room = room_new(hub, config->name, folded);
@@ -303,13 +365,9 @@ static int configure_room(struct hub *hub, const struct room_config *config)
 	if (!room)
 		return -ENOMEM;
 	room->config = config;
-	/* Where its log is kept is decided by who comes first, and stays. */
-	if (!room->history || (!config->durable && room->n_members == 0 && room->durable)) {
-		history_free(room->history);
-		room->history = NULL;
-		room->visible = 0;
-		room->durable = config->durable && hub->store;
-	}
+	/* As long as somebody is there, its log stays where it is. */
+	if (room->durable != durable && (!room->history || room->n_members == 0))
+		r = keep_log(hub, room, durable);
 	if (!*room->topic && config->topic) {
 		char *topic = strdup(config->topic);
 
@@ -318,7 +376,7 @@ static int configure_room(struct hub *hub, const struct room_config *config)
 		free(room->topic);
 		room->topic = topic;
 	}
-	return 0;
+	return r;
 }
 
 int hub_configure_rooms(struct hub *hub)
@@ -337,6 +395,9 @@ int hub_configure_rooms(struct hub *hub)
 		if (r < 0)
 			return r;
 	}
+	LIST_FOR_EACH(room, &hub->rooms, struct room, link)
+		if (room_is_empty(room))
+			room_free(hub, room);
 	return 0;
 }
 
@@ -476,7 +537,9 @@ int room_stage(struct hub *hub, struct room *room, const struct chat_message *me
 	struct chat_event event = {.kind = CHAT_EVENT_MESSAGE, .message = *message};
 	struct piece *piece = room->piece;
 
-	if (!piece || piece->speaker != speaker || is_long(piece))
+	/* A message that could not be staged must not be skipped over. */
+	if (!piece || piece->speaker != speaker || piece->last + 1 != message->seq ||
+	    is_long(piece))
 		piece = new_piece(hub, room, speaker);
 	if (!piece)
 		return -ENOMEM;

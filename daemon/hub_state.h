@@ -19,6 +19,7 @@ struct person {
 	uint64_t since;	     /* milliseconds since 1970 */
 	bool has_spoken;     /* the store knows the user */
 	bool hidden;	     /* is on the control socket only */
+	unsigned talks;	     /* of a guest: direct rooms of which one side is its */
 	struct list clients;
 	struct list memberships;
 };
@@ -175,8 +176,10 @@ void hub_note_storage(struct hub *hub, int result);
 /* hub_room.c: rooms */
 
 int hub_load_rooms(struct hub *hub);
-/* Goes by the configuration as it is now. Returns 0 or -ENOMEM. */
+/* Goes by the configuration as it is now. Returns 0 or a negative errno. */
 int hub_configure_rooms(struct hub *hub);
+/* Forgets all rooms; nobody is in any. */
+void hub_clear_rooms(struct hub *hub);
 void hub_free_rooms(struct hub *hub);
 struct room *room_find(struct hub *hub, const char *folded);
 /* Makes a room; folded and name are copied. Returns NULL when out of memory. */
@@ -186,6 +189,8 @@ struct room *room_direct(struct hub *hub, struct person *self, struct person *ot
 			 const char *other_user, bool make);
 /* Which side of a direct room is person's; 0 in any other. */
 unsigned room_side(const struct room *room, const struct person *person);
+/* A guest, whose a side of a direct room is, is called something else now. Returns 0 or -ENOMEM. */
+int room_rename_direct(struct room *room, const struct person *person);
 /* What the room is called by those on a side. */
 const char *room_name(const struct room *room, unsigned side);
 bool room_is_empty(const struct room *room);
@@ -221,6 +226,8 @@ void client_gone(struct hub *hub, struct chat *chat);
 /* Frees a client that is gone and for which nothing is under way, and says so to its worker. */
 void client_forget(struct hub *hub, struct client *client);
 struct client *client_find(struct hub *hub, uint64_t id);
+/* Takes away what the configuration, as it is now, no longer grants to those who are here. */
+void hub_review_people(struct hub *hub);
 /* Gives somebody another nick. Returns 0, -ENOMEM, or an enum chat_error with *ret_message. */
 int person_rename(struct hub *hub, struct person *person, const char *nick,
 		  const char **ret_message);
