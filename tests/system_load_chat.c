@@ -106,18 +106,25 @@ END_TEST
 
 START_TEST(test_fanout_many)
 {
-	json_t *object;
+	/* However slow it is here, in one of these a message comes to all of them. */
+	static const char *const durations[] = {"200ms", "1s", "5s", "25s"};
+	double messages = 0;
 
 	if (harness_raise_files(1100) < 1100) {
 		harness_skip("too few open files are allowed");
 		return;
 	}
 	start();
-	object = run_json(WORDS("-c", at("chat", "tcp"), "bench", "--json", "--fanout", "memory",
-				"-C", "1000", "-P", "16", "-s", "128", "-d", "200ms", "--warmup",
-				"0", "--verify", "--timeout", "20"));
-	ck_assert_double_gt(number(object, "messages"), 0);
-	json_decref(object);
+	for (size_t i = 0; i < ARRAY_SIZE(durations) && messages == 0; i++) {
+		json_t *object = run_json(WORDS("-c", at("chat", "tcp"), "bench", "--json",
+						"--fanout", "memory", "-C", "1000", "-P", "16",
+						"-s", "128", "-d", durations[i], "--warmup", "0",
+						"--verify", "--timeout", "20"));
+
+		messages = number(object, "messages");
+		json_decref(object);
+	}
+	ck_assert_double_gt(messages, 0);
 	server_stop(&server);
 }
 END_TEST
