@@ -3,7 +3,7 @@
 # make            builds build/retortd and build/retort
 # make help       lists everything else
 #
-# One archive for each folder of sources but its main.c, so that tests link what they test. Every
+# One archive for each folder of sources but its programs, so that tests link what they test. Every
 # .c file in lib/, daemon/ and client/ belongs to its archive, every tests/unit_*.c, system_*.c,
 # hostile_*.c and fuzz_*.c is a test program, every tests/preload_*.c a library for one: nothing is
 # listed twice.
@@ -40,6 +40,7 @@ datadir ?= $(prefix)/share
 mandir ?= $(datadir)/man
 docdir ?= $(datadir)/doc/retort
 systemdsystemunitdir ?= $(prefix)/lib/systemd/system
+systemdgeneratordir ?= $(prefix)/lib/systemd/system-generators
 catalogdir ?= $(prefix)/lib/systemd/catalog
 bashcompletiondir ?= $(datadir)/bash-completion/completions
 zshcompletiondir ?= $(datadir)/zsh/site-functions
@@ -100,7 +101,7 @@ sources = $(sort $(wildcard $(1)/*.c))
 objects = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 
 LIB_OBJECTS := $(call objects,$(call sources,lib))
-DAEMON_OBJECTS := $(call objects,$(filter-out daemon/main.c,$(call sources,daemon)))
+DAEMON_OBJECTS := $(call objects,$(filter-out daemon/main.c daemon/generator.c,$(call sources,daemon)))
 CLIENT_OBJECTS := $(call objects,$(filter-out client/main.c,$(call sources,client)))
 HARNESS_OBJECTS := $(call objects,$(sort $(wildcard tests/harness*.c)))
 # What is installed for programs: the library of lib/retort*.c, with what it needs of the rest.
@@ -128,7 +129,7 @@ ENVIRONMENT = RETORTD='$(abspath $(OUT))/retortd' RETORT='$(abspath $(OUT))/reto
 # ---- Building ----
 
 .PHONY: all
-all: $(OUT)/retortd $(OUT)/retort $(OUT)/$(SHARED) ## build retortd, retort and libretort (default)
+all: $(OUT)/retortd $(OUT)/retort $(OUT)/retortd-generator $(OUT)/$(SHARED) ## build retortd, retort and libretort (default)
 
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
@@ -187,6 +188,10 @@ LINK = $(say)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 
 $(OUT)/retortd: $(OUT)/obj/daemon/main.o $(OUT)/libdaemon.a $(OUT)/libretort.a
 	$(LINK) $(LIBS_DAEMON) $(LIBS_LIB)
+
+# The service manager waits for it, so it is linked with nothing that it does not use.
+$(OUT)/retortd-generator: $(OUT)/obj/daemon/generator.o $(OUT)/libdaemon.a $(OUT)/libretort.a
+	$(LINK) -Wl,--as-needed $(LIBS_DAEMON) $(LIBS_LIB)
 
 $(OUT)/retort: $(OUT)/obj/client/main.o $(OUT)/libclient.a $(OUT)/libretort.a
 	$(LINK) $(LIBS_CLIENT) $(LIBS_LIB) -lm
@@ -351,6 +356,7 @@ INSTALLED := \
 install: all ## install under $(DESTDIR)$(prefix); an existing configuration stays as it is
 	install -D -m 755 $(OUT)/retort $(DESTDIR)$(bindir)/retort
 	install -D -m 755 $(OUT)/retortd $(DESTDIR)$(sbindir)/retortd
+	install -D -m 755 $(OUT)/retortd-generator $(DESTDIR)$(systemdgeneratordir)/retortd-generator
 	install -D -m 755 $(OUT)/$(SHARED) $(DESTDIR)$(libdir)/$(SHARED)
 	ln -sf $(SHARED) $(DESTDIR)$(libdir)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(libdir)/libretort.so
@@ -363,6 +369,7 @@ install: all ## install under $(DESTDIR)$(prefix); an existing configuration sta
 .PHONY: uninstall
 uninstall: ## remove what install installed, but not a configuration that was changed
 	rm -f $(DESTDIR)$(bindir)/retort $(DESTDIR)$(sbindir)/retortd
+	rm -f $(DESTDIR)$(systemdgeneratordir)/retortd-generator
 	rm -f $(addprefix $(DESTDIR)$(libdir)/,$(SHARED) $(SONAME) libretort.so)
 	rm -f $(DESTDIR)$(pkgconfigdir)/retort.pc
 	rm -f $(foreach pair,$(INSTALLED),$(DESTDIR)$(lastword $(subst :, ,$(pair))))

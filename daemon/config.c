@@ -125,6 +125,21 @@ int config_add_listener(struct config *config, const char *name,
 	return 0;
 }
 
+void config_drop_wrong(struct config *config, bool builtin)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < config->n_listeners; i++) {
+		struct listener_config *listener = &config->listeners[i];
+
+		if (listener->wrong || (builtin && !listener->file))
+			listener_done(listener);
+		else
+			config->listeners[n++] = *listener;
+	}
+	config->n_listeners = n;
+}
+
 int config_add_room(struct config *config, const char *name, struct room_config **ret_room)
 {
 	struct chat_config *chat = &config->chat;

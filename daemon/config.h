@@ -84,6 +84,7 @@ struct listener_config {
 	char *group; /* NULL: likewise; owned */
 	char *file;  /* where it was defined, for messages; NULL: not in a file; owned */
 	unsigned line;
+	bool wrong; /* something about it is, as the problems say */
 };
 
 /* A room that the configuration names. */
@@ -144,6 +145,9 @@ int config_new(struct config **ret_config);
 int config_add_listener(struct config *config, const char *name,
 			struct listener_config **ret_listener);
 
+/* Drops the listeners with which something is wrong; with builtin, also those of no file. */
+void config_drop_wrong(struct config *config, bool builtin);
+
 /*
  * Adds a room of this name, which is legal and new, that is durable and open to all. *ret_room
  * belongs to config and stays where it is until the next one is added. Returns 0 or -ENOMEM.
@@ -157,6 +161,14 @@ int config_add_room(struct config *config, const char *name, struct room_config 
  * read, likewise in problems; or -ENOMEM.
  */
 int config_load(const char *file, struct config **ret_config, struct config_problems *problems);
+
+/*
+ * Loads a file as config_load() does, but makes the best of one that is wrong: *ret_config then has
+ * the listeners with which nothing is wrong, and all else in it counts for nothing. For whoever
+ * opens sockets ahead of the daemon, which decides. Returns 0 with a new *ret_config, -ENOENT,
+ * -EACCES, … when the file cannot be read, or -ENOMEM.
+ */
+int config_salvage(const char *file, struct config **ret_config, struct config_problems *problems);
 
 /*
  * Loads a configuration from memory as config_load() does. name stands for the file in problems;

@@ -52,6 +52,28 @@ int config_load(const char *file, struct config **ret_config, struct config_prob
 	return load_source(r, &source, n_problems, ret_config, problems);
 }
 
+int config_salvage(const char *file, struct config **ret_config, struct config_problems *problems)
+{
+	CLEANUP(source_done) struct source source = {0};
+	CLEANUP(config_freep) struct config *config = NULL;
+	size_t n_problems = problems->n;
+	bool whole;
+	int r;
+
+	r = source_read_file(&source, file, problems);
+	whole = problems->n == n_problems;
+	if (r == 0)
+		r = config_new(&config);
+	if (r == 0)
+		r = config_read_source(&source, config, problems);
+	if (r < 0)
+		return r;
+	/* What could not be read may have said that there are others than those built in. */
+	config_drop_wrong(config, !whole);
+	*ret_config = STEAL(config);
+	return 0;
+}
+
 int config_load_text(const char *name, const char *text, size_t len, struct config **ret_config,
 		     struct config_problems *problems)
 {

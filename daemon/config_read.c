@@ -245,6 +245,7 @@ static int read_listener(struct reader *reader, const config_setting_t *group, i
 {
 	struct place place = reading_place(&reader->reading, group);
 	size_t before = reader->claims.len / sizeof(struct claim);
+	size_t n_problems = reader->reading.problems->n;
 	struct listener_config *listener;
 	struct claim *claims;
 	int r;
@@ -270,7 +271,9 @@ static int read_listener(struct reader *reader, const config_setting_t *group, i
 		claims[i].address = &listener->addresses[i];
 		claims[i].listener = listener->name;
 	}
-	return config_check_listener(reader, group, listener, claims);
+	r = config_check_listener(reader, group, listener, claims);
+	listener->wrong = reader->reading.problems->n > n_problems;
+	return r;
 }
 
 static int read_listeners(struct reader *reader, const config_setting_t *setting)

@@ -7,8 +7,8 @@
 #include "config_source.h"
 
 /*
- * Fills config, which is new, with what source says. What is wrong goes to problems; config is
- * then good for nothing but to be freed. Returns 0 or -ENOMEM.
+ * Fills config, which is new, with what source says. What is wrong goes to problems; of config
+ * only the listeners that are not marked as wrong are then good for anything. Returns 0 or -ENOMEM.
  */
 int config_read_source(const struct source *source, struct config *config,
 		       struct config_problems *problems);
