@@ -27,6 +27,7 @@ enum hub_letter {
 	HUB_COUNTED, /* a struct survey, as a worker has filled it */
 	HUB_UPDATE,  /* from the main thread, see hub_update(); comes back as LETTER_UPDATED */
 	HUB_DONE,    /* a struct errand, as the main thread has done it */
+	HUB_ECHO,    /* from the main thread; comes back as LETTER_ECHOED */
 	HUB_QUIT,    /* from the main thread, when no worker runs any more */
 };
 

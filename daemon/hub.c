@@ -304,6 +304,10 @@ static void read_letter(struct hub *hub, struct letter *letter)
 		hub_commit(hub);
 		update(hub);
 		break;
+	case HUB_ECHO:
+		hub->echo_letter.kind = LETTER_ECHOED;
+		mailbox_post(hub->manager, &hub->echo_letter);
+		break;
 	case HUB_QUIT:
 		hub->quits = true;
 		break;
@@ -336,6 +340,7 @@ static void *run(void *argument)
 {
 	struct hub *hub = argument;
 
+	(void)pthread_setname_np(pthread_self(), "hub");
 	while (!hub->quits) {
 		int r = loop_turn(hub->loop);
 
@@ -422,6 +427,12 @@ void hub_update(struct hub *hub, const struct config *config, struct store *stor
 	hub->update.store = store;
 	hub->update_letter.kind = HUB_UPDATE;
 	mailbox_post(&hub->mailbox, &hub->update_letter);
+}
+
+void hub_ask_echo(struct hub *hub)
+{
+	hub->echo_letter.kind = HUB_ECHO;
+	mailbox_post(&hub->mailbox, &hub->echo_letter);
 }
 
 void errand_done(struct hub *hub, struct errand *errand)

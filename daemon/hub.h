@@ -33,6 +33,9 @@ int hub_start(struct hub *hub, const struct config *config, struct store *store,
  */
 void hub_update(struct hub *hub, const struct config *config, struct store *store);
 
+/* Has it say that it turns: it answers with LETTER_ECHOED. Not again before that. */
+void hub_ask_echo(struct hub *hub);
+
 /* Gives an errand back that the main thread has done. */
 void errand_done(struct hub *hub, struct errand *errand);
 

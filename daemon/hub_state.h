@@ -33,6 +33,7 @@ struct client {
 	struct presence *recent; /* where it has spoken last; NULL: nowhere */
 	unsigned n_rooms;	 /* presences in rooms that are not direct */
 	unsigned errands;	 /* replies to it that others are asked for */
+	char *end;		 /* why it is being closed; NULL: it is not; owned */
 	uint64_t since;		 /* milliseconds since 1970 */
 	double tokens;		 /* messages that chat.rate allows at once */
 	uint64_t tokens_time;
@@ -137,7 +138,7 @@ struct hub {
 	size_t staged_bytes;
 	struct scratch scratch;
 	struct list inquiries;
-	struct letter update_letter, quit_letter;
+	struct letter update_letter, echo_letter, quit_letter;
 	struct {
 		const struct config *config;
 		struct store *store;
@@ -233,6 +234,8 @@ int person_rename(struct hub *hub, struct person *person, const char *nick,
 		  const char **ret_message);
 struct person *person_find_nick(struct hub *hub, const char *folded);
 struct person *person_find_user(struct hub *hub, const char *user);
+/* Notes why a connection is being closed, for those who are told that it leaves its rooms. */
+void client_note_end(struct client *client, const char *reason);
 /* Ends a connection: reason for the client, kind, static, for the log. */
 void client_dismiss(struct hub *hub, struct client *client, const char *kind, const char *reason);
 struct sanctions_subject client_subject(const struct client *client);

@@ -20,6 +20,7 @@
 #include "paths.h"
 #include "report.h"
 #include "util.h"
+#include "watchdog.h"
 
 enum { STATUS_SECONDS = 10 }; /* between two status lines for the service manager */
 
@@ -32,6 +33,7 @@ struct server {
 	struct mailbox mailbox;
 	struct crew crew;
 	struct door door;
+	struct watchdog watchdog;
 	struct listeners listeners;
 	unsigned updates_due; /* workers that have not taken the new settings yet */
 	bool reload_due;      /* another reload was asked for meanwhile */
@@ -39,13 +41,21 @@ struct server {
 	bool failed;	   /* a worker, which gives nothing back */
 	uint64_t messages; /* when the status was last told */
 	uint64_t rate;	   /* messages a second, by then */
-	uint64_t started;  /* seconds of CLOCK_MONOTONIC */
+	uint64_t started;  /* microseconds of CLOCK_MONOTONIC */
 	struct hub *hub;
 	struct listener_config control;
 	bool has_store;		    /* the hub has it */
 	struct errand *reloads;	    /* whoever asked for the reload that is under way */
 	struct errand *reloads_due; /* whoever asked for the next one */
 };
+
+static uint64_t microseconds(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
 
 static unsigned count_cpus(void)
 {
@@ -195,7 +205,7 @@ static void reload(struct server *server)
 		server->reload_due = true; /* when the last one has come through everywhere */
 		return;
 	}
-	(void)sd_notify(false, "RELOADING=1");
+	(void)sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, microseconds());
 	server->reloads = STEAL(server->reloads_due);
 	r = server->load(&config, &problems);
 	log_lines(LOG_CONFIG_PROBLEM, (const char *)problems.text.data, problems.text.len);
@@ -237,20 +247,12 @@ static void updated(struct server *server)
  * What administrators ask for by the control socket
  */
 
-static uint64_t seconds(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec;
-}
-
 static void tell_stats(struct server *server, struct errand *errand)
 {
 	char text[128];
 	int len = snprintf(text, sizeof(text),
 			   "\"uptime\":%" PRIu64 ",\"messages_per_second\":%" PRIu64 ",",
-			   seconds() - server->started, server->rate);
+			   (microseconds() - server->started) / 1000000, server->rate);
 
 	if (buffer_append(&errand->json, text, (size_t)len) < 0 ||
 	    report_stats(&server->listeners, &errand->json) < 0)
@@ -304,6 +306,9 @@ static void read_letter(struct server *server, struct letter *letter)
 		listeners_datagram_gone(&server->listeners,
 					CONTAINER_OF(letter, struct datagram, letter));
 		break;
+	case LETTER_ECHOED:
+		watchdog_echoed(&server->watchdog);
+		break;
 	case LETTER_UPDATED:
 		updated(server);
 		break;
@@ -325,6 +330,7 @@ static void read_letter(struct server *server, struct letter *letter)
 	case LETTER_DATAGRAM:
 	case LETTER_DATAGRAM_STOP:
 	case LETTER_UPDATE:
+	case LETTER_ECHO:
 	case LETTER_DRAIN:
 	case LETTER_QUIT:
 		break;
@@ -526,6 +532,8 @@ static int serve_until_stopped(struct server *server)
 	r = door_open(&server->door);
 	if (r == 0)
 		r = listeners_serve(&server->listeners);
+	if (r == 0)
+		r = watchdog_start(&server->watchdog, server->event, &server->crew, server->hub);
 	if (r < 0) {
 		log_write(LOG_FAULT, NULL, "cannot serve: %s", strerror(-r));
 		return EX_OSERR;
@@ -552,6 +560,7 @@ static void take_back(struct server *server)
 static void server_done(struct server *server)
 {
 	server->stopping = true;
+	watchdog_stop(&server->watchdog);
 	crew_order(&server->crew, LETTER_QUIT);
 	take_back(server);
 	crew_join(&server->crew);
@@ -571,7 +580,7 @@ static void server_done(struct server *server)
 int server_run(struct config *config, config_loader *load, const struct server_options *options)
 {
 	struct server server = {
-		.load = load, .options = options, .mailbox.fd = -1, .started = seconds()};
+		.load = load, .options = options, .mailbox.fd = -1, .started = microseconds()};
 	int status, r;
 
 	list_init(&server.listeners.all);

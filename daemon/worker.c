@@ -23,7 +23,7 @@ struct worker {
 	struct mailbox *hub;   /* borrowed */
 	uint64_t unforgotten; /* connections that are no more, and of which the hub may speak yet */
 	bool has_mail, quits;
-	struct letter update, drain, quit, failed;
+	struct letter update, echo, drain, quit, failed;
 };
 
 static void post_back(struct worker *worker, struct letter *letter, enum letter_kind kind)
@@ -143,6 +143,9 @@ static void read_letter(struct worker *worker, struct letter *letter)
 	case LETTER_UPDATE:
 		update(worker);
 		break;
+	case LETTER_ECHO:
+		post_back(worker, &worker->echo, LETTER_ECHOED);
+		break;
 	case LETTER_DRAIN:
 		drain(worker);
 		break;
@@ -174,6 +177,7 @@ static void read_letter(struct worker *worker, struct letter *letter)
 	case LETTER_PEER_GONE:
 	case LETTER_DATAGRAM_GONE:
 	case LETTER_UPDATED:
+	case LETTER_ECHOED:
 	case LETTER_FAILED:
 	case LETTER_ERRAND:
 		break;
@@ -235,6 +239,7 @@ static void *run(void *argument)
 {
 	struct worker *worker = argument;
 
+	(void)pthread_setname_np(pthread_self(), "worker");
 	while (!worker->quits || worker->unforgotten > 0) {
 		int r = loop_turn(worker->peers.loop);
 
@@ -313,6 +318,7 @@ void worker_post(struct worker *worker, struct letter *letter, enum letter_kind 
 void worker_order(struct worker *worker, enum letter_kind kind)
 {
 	struct letter *letter = kind == LETTER_UPDATE  ? &worker->update
+				: kind == LETTER_ECHO  ? &worker->echo
 				: kind == LETTER_DRAIN ? &worker->drain
 						       : &worker->quit;
 

@@ -20,6 +20,7 @@ enum letter_kind {
 	LETTER_DATAGRAM,      /* a struct datagram: serve it */
 	LETTER_DATAGRAM_STOP, /* a struct datagram that it serves: give it back */
 	LETTER_UPDATE,	      /* take the listeners' settings anew; comes back */
+	LETTER_ECHO,	      /* say that it turns; comes back */
 	LETTER_DRAIN,	      /* end every connection in order */
 	LETTER_QUIT,	      /* give everything back and end */
 	/* to a worker, from the hub; see chat_mail.h */
@@ -34,6 +35,7 @@ enum letter_kind {
 	LETTER_PEER_GONE,
 	LETTER_DATAGRAM_GONE,
 	LETTER_UPDATED,
+	LETTER_ECHOED, /* also from the hub */
 	LETTER_FAILED, /* the worker cannot go on */
 	/* from the hub */
 	LETTER_ERRAND, /* a struct errand; comes back by errand_done() */
@@ -54,8 +56,8 @@ struct mailbox *worker_mailbox(struct worker *worker);
 void worker_post(struct worker *worker, struct letter *letter, enum letter_kind kind);
 
 /*
- * Posts an order without a letter of its own: UPDATE, DRAIN or QUIT. DRAIN and QUIT are posted
- * once at the most, UPDATE again only after its LETTER_UPDATED.
+ * Posts an order without a letter of its own: UPDATE, ECHO, DRAIN or QUIT. DRAIN and QUIT are
+ * posted once at the most, UPDATE and ECHO again only when the last one has come back.
  */
 void worker_order(struct worker *worker, enum letter_kind kind);
 

@@ -138,6 +138,9 @@ void server_write_config(struct server *server, const char *format, ...) PRINTF(
 /* Waits until a notification has this line, such as "READY=1", or a line that begins with it. */
 void server_wait_notify(struct server *server, const char *line);
 
+/* Takes all notifications that have come by now; says whether one of them has this line. */
+bool server_has_notified(struct server *server, const char *line);
+
 /* Waits until the daemon ends; returns its wait status. */
 int server_wait_end(struct server *server);
 

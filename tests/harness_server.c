@@ -300,6 +300,21 @@ void server_wait_notify(struct server *server, const char *line)
 	}
 }
 
+bool server_has_notified(struct server *server, const char *line)
+{
+	bool found = false;
+
+	for (;;) {
+		char text[2048];
+		ssize_t len = recv(server->notify, text, sizeof text - 1, MSG_DONTWAIT);
+
+		if (len < 0)
+			return found;
+		text[len] = 0;
+		found |= note(server, text, line);
+	}
+}
+
 char *server_wait_log(struct server *server, const char *text)
 {
 	uint64_t deadline = harness_now() + (uint64_t)harness_patience();
