@@ -447,12 +447,16 @@ static bool request_kick(struct hub *hub, struct client *client, struct job *job
 	const struct chat_request *request = job->request;
 	char text[512], who[200];
 	struct person *person;
+	struct client *one;
 
 	if (request->has & CHAT_HAS_CLIENT) {
 		if (!inquire(hub, client, job, request->client)) {
 			job_refuse_memory(job);
 			return true;
 		}
+		one = client_find(hub, request->client);
+		if (one)
+			client_note_end(one, by_whom(client, "kicked", request->reason, text));
 		log_deed(client, LOG_KICKED, "kicked", whom(request, who), request->reason);
 		return false;
 	}

@@ -467,6 +467,12 @@ struct sanctions_subject client_subject(const struct client *client)
 	};
 }
 
+void client_note_end(struct client *client, const char *reason)
+{
+	free(client->end);
+	client->end = strdup(reason); /* without memory, the others are told no reason */
+}
+
 void client_dismiss(struct hub *hub, struct client *client, const char *kind, const char *reason)
 {
 	struct dismissal *dismissal = calloc(1, sizeof(*dismissal));
@@ -478,6 +484,7 @@ void client_dismiss(struct hub *hub, struct client *client, const char *kind, co
 		return;
 	}
 	client->dismissed = true;
+	client_note_end(client, reason);
 	*dismissal = (struct dismissal){.chat = client->chat, .kind = kind, .reason = copy};
 	hub_post(hub, client->chat->worker, &dismissal->letter, LETTER_DISMISSAL);
 }
@@ -554,6 +561,7 @@ void client_forget(struct hub *hub, struct client *client)
 
 	if (!client->gone || client->errands > 0)
 		return;
+	free(client->end);
 	free(client);
 	hub_post(hub, chat->worker, &chat->gone, LETTER_FORGOTTEN);
 }
@@ -575,7 +583,7 @@ void client_gone(struct hub *hub, struct chat *chat)
 		if (presence->room->direct && !person->user)
 			room_end(hub, presence->room);
 		else
-			presence_remove(hub, presence, NULL);
+			presence_remove(hub, presence, client->end);
 	}
 	end_talks(hub, person);
 	(void)tdelete(client, &hub->clients_by_id, compare_client);
