@@ -530,7 +530,6 @@ static bool is_admin(struct hub *hub, const struct client *client)
 void client_open(struct hub *hub, struct chat *chat)
 {
 	struct client *client = calloc(1, sizeof(*client));
-	const struct chat_config *config = &hub->config->chat;
 	const char *user = NULL;
 
 	if (!client)
@@ -538,7 +537,7 @@ void client_open(struct hub *hub, struct chat *chat)
 	list_init(&client->presences);
 	client->chat = chat;
 	client->since = hub->now;
-	client->tokens = (double)config->burst;
+	client->tokens = CONFIG_RATE_MAX; /* of which only the burst counts, whatever it is by then */
 	client->tokens_time = hub->now;
 	if (chat->identity.proven)
 		user = users_name(hub->users, chat->identity.uid);
