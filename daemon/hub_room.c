@@ -385,6 +385,10 @@ int hub_configure_rooms(struct hub *hub)
 	struct room *room;
 
 	LIST_FOR_EACH(room, &hub->rooms, struct room, link) {
+		/* Until people set another one, the topic is the configuration's, as it is now. */
+		if (room->config && room->config->topic &&
+		    strcmp(room->topic, room->config->topic) == 0)
+			room->topic[0] = '\0';
 		room->config = NULL;
 		if (room->history)
 			history_limit(room->history, config->max_messages);
