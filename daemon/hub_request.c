@@ -784,8 +784,7 @@ static void request_hello(struct hub *hub, struct client *client, struct job *jo
 			return;
 		}
 	}
-	/* Without a nick, it only asks who it is. */
-	r = request->nick ? person_rename(hub, client->person, request->nick, &message) : CHAT_OK;
+	r = person_rename(hub, client->person, request->nick, &message);
 	if (r < 0)
 		job_refuse_memory(job);
 	if (r == CHAT_OK)

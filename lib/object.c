@@ -31,7 +31,7 @@ static const struct rule {
 	unsigned one_of; /* exactly one of these */
 	unsigned takes;	 /* any of these */
 } rules[CHAT_OPS] = {
-	[CHAT_HELLO] = {.takes = BIT(NICK) | BIT(USER) | BIT(PASSWORD)},
+	[CHAT_HELLO] = {.needs = BIT(NICK), .takes = BIT(USER) | BIT(PASSWORD)},
 	[CHAT_TRANSFORM] = {.needs = BIT(WITH) | BIT(TEXT)},
 	[CHAT_JOIN] = {.needs = BIT(ROOM), .takes = BIT(SINCE)},
 	[CHAT_LEAVE] = {.needs = BIT(ROOM)},

@@ -122,7 +122,7 @@ static void ask_hello(struct actor *actor)
 	char text[128];
 
 	if (strcmp(actor->scheme, "unix:") == 0) /* who it is, is known */
-		(void)snprintf(text, sizeof text, "{\"op\":\"hello\"}");
+		(void)snprintf(text, sizeof text, "{\"op\":\"ping\"}");
 	else
 		(void)snprintf(text, sizeof text, "{\"op\":\"hello\",\"nick\":\"%s\"}",
 			       actor->nick);

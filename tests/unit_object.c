@@ -114,7 +114,6 @@ START_TEST(test_every_op)
 		const char *text;
 		struct chat_request expected;
 	} cases[] = {
-		{"{\"op\":\"hello\"}", {.op = CHAT_HELLO}},
 		{"{\"op\":\"hello\",\"nick\":\"anna\"}", {.op = CHAT_HELLO, .nick = "anna"}},
 		{"{\"op\":\"hello\",\"id\":1,\"nick\":\"anna\",\"user\":\"a\",\"password\":\"p\"}",
 		 {.op = CHAT_HELLO, .id = "1", .nick = "anna", .user = "a", .password = "p"}},
@@ -225,6 +224,8 @@ static const struct bad {
 	 "\"id\" has to be a string or a whole number", NULL},
 	{"{\"op\":\"ping\",\"id\":[7]}", CHAT_BAD_REQUEST, CHAT_PING,
 	 "\"id\" has to be a string or a whole number", NULL},
+	{"{\"op\":\"hello\",\"id\":7}", CHAT_BAD_REQUEST, CHAT_HELLO,
+	 "\"hello\" needs a member \"nick\"", "7"},
 	{"{\"op\":\"hello\",\"id\":7,\"nick\":null}", CHAT_BAD_REQUEST, CHAT_HELLO,
 	 "\"nick\" has to be a string", "7"},
 	{"{\"op\":\"transform\",\"text\":\"\"}", CHAT_BAD_REQUEST, CHAT_TRANSFORM,
