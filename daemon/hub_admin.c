@@ -43,6 +43,12 @@ static void reply_json(struct job *job, const char *format, ...)
 		free(text);
 }
 
+/* What an administrator is called; the name service may fail to say who it is. */
+static const char *name_of(const struct client *client)
+{
+	return client->person->user ? client->person->user : client->person->nick;
+}
+
 /* Says in the log who did what to whom, and why. */
 static void log_deed(const struct client *client, enum log_kind kind, const char *verb,
 		     const char *whom, const char *reason)
@@ -53,7 +59,7 @@ static void log_deed(const struct client *client, enum log_kind kind, const char
 				  .nick = client->person->nick,
 				  .reason = reason};
 
-	log_write(kind, &about, "%s %s %s%s%s", client->person->user, verb, whom,
+	log_write(kind, &about, "%s %s %s%s%s", name_of(client), verb, whom,
 		  reason && *reason ? ": " : "", reason ? reason : "");
 }
 
@@ -517,7 +523,7 @@ static void request_sanction(struct hub *hub, struct client *client, struct job 
 {
 	const struct chat_request *request = job->request;
 	struct sanction sanction = {
-		.kind = kind, .by = client->person->user, .reason = (char *)request->reason};
+		.kind = kind, .by = (char *)name_of(client), .reason = (char *)request->reason};
 	const char *target;
 	char who[200];
 	int r;
