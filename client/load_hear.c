@@ -103,8 +103,7 @@ static int take_event(struct load *load, struct load_client *client, const struc
 static int refused(const struct chat_reply *reply)
 {
 	char text[512];
-	const int len = snprintf(text, sizeof(text), "%s: %s", chat_error_token(reply->error),
-				 reply->message ?: "");
+	const int len = snprintf(text, sizeof(text), "%s: %s", reply->token, reply->message ?: "");
 
 	return load_refused(text, MIN((size_t)len, sizeof(text) - 1));
 }

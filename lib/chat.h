@@ -140,6 +140,7 @@ struct chat_reply {
 	enum chat_op op;
 	const char *id;
 	enum chat_error error;
+	const char *token;    /* of an error that was read, as it came; else NULL */
 	const char *message;  /* of an error, for a person */
 	uint64_t retry_after; /* milliseconds; of CHAT_SLOW_DOWN */
 

@@ -29,9 +29,10 @@ int object_append_string(struct buffer *buffer, const char *text, size_t len);
 
 /*
  * What a client gets: a reply or an event, in one object that owns its memory. A reply does not say
- * what it replies to: its op is CHAT_OPS, and what members it has is seen from what is set. When
- * it has any that struct chat_reply has no place for, as those to administrators have, json holds
- * all of its members beyond id and ok.
+ * what it replies to: its op is CHAT_OPS, and what members it has is seen from what is set. An
+ * error that is not known is CHAT_ERRORS; limits that are not said are 0. When it has any that
+ * struct chat_reply has no place for, as those to administrators have, json holds all of its
+ * members beyond id and ok.
  */
 struct object_answer {
 	bool is_event;

@@ -169,14 +169,28 @@ static int read_transforms(const json_t *from, struct memory *memory)
 	return 0;
 }
 
+/* Servers have not always told all of them, and will tell more. */
 static bool read_limits(const json_t *from, struct chat_limits *to)
 {
-	return take_number(json_object_get(from, "max_message"), &to->max_message) &&
-	       take_number(json_object_get(from, "max_text"), &to->max_text) &&
-	       take_number(json_object_get(from, "max_topic"), &to->max_topic) &&
-	       take_number(json_object_get(from, "max_rooms"), &to->max_rooms) &&
-	       take_number(json_object_get(from, "rate"), &to->rate) &&
-	       take_number(json_object_get(from, "burst"), &to->burst);
+	const struct {
+		const char *name;
+		uint64_t *place;
+	} limits[] = {
+		{"max_message", &to->max_message},
+		{"max_text", &to->max_text},
+		{"max_topic", &to->max_topic},
+		{"max_rooms", &to->max_rooms},
+		{"rate", &to->rate},
+		{"burst", &to->burst},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		const json_t *value = json_object_get(from, limits[i].name);
+
+		if (value && !take_number(value, limits[i].place))
+			return false;
+	}
+	return true;
 }
 
 /* Replies. */
@@ -278,16 +292,13 @@ static int read_result(struct chat_reply *reply, struct memory *memory)
 static int read_error(struct chat_reply *reply, const json_t *root)
 {
 	const json_t *retry_after = json_object_get(root, "retry_after");
-	const char *token;
 	int error;
 
-	if (!take_string(json_object_get(root, "error"), &token) ||
+	if (!take_string(json_object_get(root, "error"), &reply->token) ||
 	    !take_string(json_object_get(root, "message"), &reply->message))
 		return -EBADMSG;
-	error = chat_error_from_token(token);
-	if (error < 0)
-		return -EBADMSG;
-	reply->error = (enum chat_error)error;
+	error = chat_error_from_token(reply->token);
+	reply->error = error < 0 ? (enum chat_error)CHAT_ERRORS : (enum chat_error)error;
 	if (retry_after && !take_seconds(retry_after, &reply->retry_after))
 		return -EBADMSG;
 	return 0;

@@ -108,7 +108,9 @@ enum retort_refusal {
 	RETORT_STORAGE,
 	RETORT_MUTED,
 	RETORT_SHUTTING_DOWN,
-	RETORT_NOT_RELOADED
+	RETORT_NOT_RELOADED,
+
+	RETORT_OTHER_REFUSAL = 1000 /* one that this version does not know; its token tells */
 };
 
 struct retort_message {
@@ -131,10 +133,11 @@ struct retort_room {
 	uint64_t seq, members;
 };
 
+/* What the server takes; 0: no limit, or none that it tells. */
 struct retort_limits {
 	uint64_t max_message, max_text, max_topic; /* bytes */
 	uint64_t max_rooms;			   /* of one client */
-	uint64_t rate, burst;			   /* messages a second; 0: no limit */
+	uint64_t rate, burst;			   /* messages a second */
 };
 
 /* A reply. What stands below message is set as op has it. */

@@ -138,7 +138,7 @@ const char *retort_problem(const struct retort *retort)
 
 const char *retort_token(const struct retort *retort)
 {
-	return retort->token;
+	return *retort->token ? retort->token : NULL;
 }
 
 void retort_reconnect(struct retort *retort)

@@ -29,6 +29,7 @@ void item_free(struct item *item)
 	if (item->answer.memory)
 		object_answer_done(&item->answer);
 	free(item->json);
+	free(item->token);
 	free(item->text);
 	free(item->room);
 	free(item->array);
@@ -142,7 +143,8 @@ int item_set_event(struct item *item, struct object_answer *answer, struct bytes
 
 enum retort_refusal refusal_of(const struct chat_reply *reply)
 {
-	return (enum retort_refusal)reply->error;
+	return (int)reply->error < CHAT_ERRORS ? (enum retort_refusal)reply->error
+					       : RETORT_OTHER_REFUSAL;
 }
 
 /* The arrays of a reply; it has one at the most. Returns NULL when out of memory. */
@@ -205,7 +207,7 @@ static void set_reply(struct item *item, const struct chat_reply *chat)
 	struct retort_reply *reply = &item->reply;
 
 	reply->status = (int)refusal_of(chat);
-	reply->token = chat->error ? chat_error_token(chat->error) : NULL;
+	reply->token = chat->token;
 	reply->message = chat->message;
 	reply->retry_after = chat->retry_after;
 	reply->nick = chat->nick;
@@ -257,9 +259,10 @@ int item_set_reply(struct item *item, struct object_answer *answer, struct bytes
 
 void item_set_status(struct item *item, int status, const char *token, const char *text)
 {
+	item->token = token ? strdup(token) : NULL;
 	item->text = strdup(text);
 	item->reply.status = item->event.status = status;
-	item->reply.token = item->event.token = token;
+	item->reply.token = item->event.token = item->token;
 	item->reply.message = item->event.text = item->text;
 	if (item->event.kind == RETORT_REPLY)
 		item->event.reply = &item->reply;

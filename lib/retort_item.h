@@ -17,10 +17,10 @@ struct item {
 	struct retort_reply reply; /* event.reply points here once there is one */
 	struct retort_message message;
 	struct retort_limits limits;
-	struct object_answer answer; /* what the strings lie in; memory is NULL before */
-	char *json, *text, *room;    /* further memory; owned */
-	void *array;		     /* of the reply; owned */
-	size_t cost;		     /* bytes, roughly */
+	struct object_answer answer;	  /* what the strings lie in; memory is NULL before */
+	char *json, *token, *text, *room; /* further memory; owned */
+	void *array;			  /* of the reply; owned */
+	size_t cost;			  /* bytes, roughly */
 };
 
 /* Return NULL when out of memory. */
@@ -36,7 +36,10 @@ int item_set_event(struct item *item, struct object_answer *answer, struct bytes
 		   const char *nick, const char *user);
 int item_set_reply(struct item *item, struct object_answer *answer, struct bytes json);
 
-/* Makes it a reply that says this. text is copied, or left out when there is no memory. */
+/*
+ * Makes it a reply that says this. token, which may be NULL, and text are copied, or left out when
+ * there is no memory.
+ */
 void item_set_status(struct item *item, int status, const char *token, const char *text);
 
 /* The refusal of a reply, 0 when it is none. */

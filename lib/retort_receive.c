@@ -277,8 +277,7 @@ static int room_lost(struct retort *retort, struct cursor *cursor, const struct 
 			return -ENOMEM;
 		item->room = strdup(cursor->room);
 		item->event.room = item->room;
-		item_set_status(item, (int)refusal_of(reply), chat_error_token(reply->error),
-				reply->message);
+		item_set_status(item, (int)refusal_of(reply), reply->token, reply->message);
 		inbox_put(&retort->inbox, item);
 	}
 	cursor->joined = false;
@@ -295,8 +294,7 @@ static int take_rejoin(struct retort *retort, struct asked *asked, const struct 
 	int r = 0;
 
 	if (reply->error && is_temporary(refusal_of(reply))) {
-		state_end(retort, (int)refusal_of(reply), chat_error_token(reply->error),
-			  reply->message);
+		state_end(retort, (int)refusal_of(reply), reply->token, reply->message);
 		return 0;
 	}
 	if (cursor && reply->error)
@@ -333,8 +331,7 @@ static int nick_is_taken(struct retort *retort, const struct chat_reply *reply)
 
 	if (!item)
 		return -ENOMEM;
-	item_set_status(item, (int)refusal_of(reply), chat_error_token(reply->error),
-			reply->message);
+	item_set_status(item, (int)refusal_of(reply), reply->token, reply->message);
 	item->event.retry = wait;
 	inbox_put(&retort->inbox, item);
 	retort->hello_at = MIN(moment_after(moment_now(), wait), state_patience_ends(retort));
@@ -366,7 +363,7 @@ static int guess_nick(struct retort *retort, struct asked *asked)
 static int hello_refused(struct retort *retort, struct asked *asked, const struct chat_reply *reply)
 {
 	const enum retort_refusal refusal = refusal_of(reply);
-	const char *token = chat_error_token(reply->error);
+	const char *token = reply->token;
 
 	if (is_temporary(refusal)) {
 		state_end(retort, (int)refusal, token, reply->message);
@@ -456,8 +453,7 @@ static int take_programs(struct retort *retort, struct asked *asked, struct obje
 	int r;
 
 	if (reply->error == CHAT_SHUTTING_DOWN && asked_is_repeatable(asked)) {
-		state_end(retort, RETORT_SHUTTING_DOWN, chat_error_token(reply->error),
-			  reply->message);
+		state_end(retort, RETORT_SHUTTING_DOWN, reply->token, reply->message);
 		return 0;
 	}
 	if (is_left_already(asked, reply))

@@ -78,7 +78,7 @@ bool state_is_connected(const struct retort *retort)
 
 void state_problem(struct retort *retort, const char *token, const char *text)
 {
-	retort->token = token;
+	(void)snprintf(retort->token, sizeof(retort->token), "%s", token ?: "");
 	if (text != retort->problem)
 		(void)snprintf(retort->problem, sizeof(retort->problem), "%s", text);
 }
@@ -317,7 +317,8 @@ static void tell_disconnected(struct retort *retort, int status, int retry)
 	struct item *item = item_new(RETORT_DISCONNECTED);
 
 	if (item) {
-		item_set_status(item, status, retort->token, retort->problem);
+		item_set_status(item, status, *retort->token ? retort->token : NULL,
+				retort->problem);
 		item->event.retry = retry;
 	}
 	state_post(retort, item);

@@ -55,12 +55,12 @@ struct retort {
 	struct item *greeting;	 /* RETORT_RESUMED, until then; owned */
 
 	/* What went wrong. */
-	uint64_t trouble;  /* since when there is no steady connection */
-	unsigned lives;	   /* connections that came to PHASE_LIVE */
-	unsigned tries;	   /* that ended since then */
-	int failure;	   /* PHASE_FAILED: -errno */
-	int refusal;	   /* and of hello: an enum retort_refusal */
-	const char *token; /* of what problem tells; NULL: no refusal */
+	uint64_t trouble; /* since when there is no steady connection */
+	unsigned lives;	  /* connections that came to PHASE_LIVE */
+	unsigned tries;	  /* that ended since then */
+	int failure;	  /* PHASE_FAILED: -errno */
+	int refusal;	  /* and of hello: an enum retort_refusal */
+	char token[64];	  /* of what problem tells; "": no refusal */
 	char problem[512];
 
 	/* Requests; those that are sent are the first on the list. */
@@ -87,7 +87,7 @@ void state_done(struct retort *retort);
 /* Whether frames go to and fro. */
 bool state_is_connected(const struct retort *retort);
 
-/* Sets what retort_problem() tells. token is static or NULL. */
+/* Sets what retort_problem() and retort_token() tell; token is NULL for what is no refusal. */
 void state_problem(struct retort *retort, const char *token, const char *text);
 
 /* Puts an event for the program; item may be NULL for out of memory, which ends all. */

@@ -446,6 +446,21 @@ START_TEST(test_say_refused)
 	finish(&run, 1, "not_allowed: because of not_allowed");
 	run_done(&run);
 
+	/* A server of a later version. */
+	start(&run, NULL, WORDS("say", "ops", "one"));
+	meet();
+	expect("join");
+	refuse("too_early");
+	finish(&run, 1, "retort: too_early: because of too_early");
+	run_done(&run);
+	start(&run, NULL, WORDS("say", "ops", "one"));
+	meet();
+	let_join();
+	expect("say");
+	refuse("too_early");
+	finish(&run, 1, "too_early: because of too_early");
+	run_done(&run);
+
 	/* What others send is no danger to the terminal. */
 	start(&run, NULL, WORDS("say", "ops", "one"));
 	meet();

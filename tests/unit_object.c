@@ -892,6 +892,8 @@ START_TEST(test_read_replies)
 		ck_assert(!answer.is_event);
 		ck_assert_int_eq((int)answer.reply.op, CHAT_OPS);
 		ck_assert_int_eq(answer.reply.error, reply->error);
+		assert_text(answer.reply.token, ok ? NULL : chat_error_token(reply->error),
+			    replies[i].expected);
 		assert_text(answer.reply.id, reply->id, replies[i].expected);
 		ck_assert_uint_eq(answer.reply.retry_after, reply->retry_after);
 		if (!ok) {
@@ -963,6 +965,27 @@ START_TEST(test_read_json)
 }
 END_TEST
 
+/* What a server of another version says more, or less, is no reason to understand nothing. */
+START_TEST(test_read_other_versions)
+{
+	struct object_answer answer;
+
+	ck_assert_int_eq(
+		read_answer("{\"ok\":false,\"error\":\"unheard_of\",\"message\":\"why\"}", &answer),
+		0);
+	ck_assert_int_eq((int)answer.reply.error, CHAT_ERRORS);
+	assert_text(answer.reply.token, "unheard_of", "token");
+	assert_text(answer.reply.message, "why", "message");
+	object_answer_done(&answer);
+
+	ck_assert_int_eq(
+		read_answer("{\"ok\":true,\"limits\":{\"max_text\":7,\"max_fun\":8}}", &answer), 0);
+	ck_assert_mem_eq(answer.reply.limits, &(struct chat_limits){.max_text = 7},
+			 sizeof(struct chat_limits));
+	object_answer_done(&answer);
+}
+END_TEST
+
 START_TEST(test_read_bad_answers)
 {
 	static const struct {
@@ -977,7 +1000,7 @@ START_TEST(test_read_bad_answers)
 		{"{\"ok\":true,\"id\":1.5}", -EBADMSG},
 		{"{\"ok\":false}", -EBADMSG},
 		{"{\"ok\":false,\"error\":\"muted\"}", -EBADMSG},
-		{"{\"ok\":false,\"error\":\"unheard_of\",\"message\":\"\"}", -EBADMSG},
+		{"{\"ok\":false,\"error\":5,\"message\":\"\"}", -EBADMSG},
 		{"{\"ok\":false,\"error\":\"slow_down\",\"message\":\"\",\"retry_after\":-1}",
 		 -EBADMSG},
 		{"{\"ok\":true,\"messages\":[5]}", -EBADMSG},
@@ -985,7 +1008,8 @@ START_TEST(test_read_bad_answers)
 		{"{\"ok\":true,\"members\":[{\"nick\":1}]}", -EBADMSG},
 		{"{\"ok\":true,\"rooms\":[{\"room\":\"o\",\"seq\":-1}]}", -EBADMSG},
 		{"{\"ok\":true,\"transforms\":[1]}", -EBADMSG},
-		{"{\"ok\":true,\"limits\":{}}", -EBADMSG},
+		{"{\"ok\":true,\"limits\":{\"rate\":-1}}", -EBADMSG},
+		{"{\"ok\":true,\"limits\":{\"max_rooms\":\"few\"}}", -EBADMSG},
 		{"{\"event\":5}", -EBADMSG},
 		{"{\"event\":\"eclipse\"}", -ENOMSG},
 		{"{\"event\":\"join\",\"nick\":\"a\"}", -EBADMSG},
@@ -1135,6 +1159,7 @@ int main(void)
 	harness_add(suite, test_read_replies);
 	harness_add(suite, test_read_events);
 	harness_add(suite, test_read_json);
+	harness_add(suite, test_read_other_versions);
 	harness_add(suite, test_read_bad_answers);
 	harness_add(suite, test_names);
 	harness_add(suite, test_times);

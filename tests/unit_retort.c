@@ -330,6 +330,14 @@ START_TEST(test_refusals)
 	ck_assert_str_eq(reply->token, "slow_down");
 	ck_assert_str_eq(reply->message, "wait");
 	ck_assert_uint_eq(reply->retry_after, 1500);
+	/* One that nobody had heard of yet. */
+	play_ask_say(&play, "ops", "x");
+	play_get(&play, CHAT_SAY);
+	play_refuse(&play, "too_early");
+	reply = play_take(&play, RETORT_REPLY)->reply;
+	ck_assert_int_eq(reply->status, RETORT_OTHER_REFUSAL);
+	ck_assert_str_eq(reply->token, "too_early");
+	ck_assert_str_eq(reply->message, "no, too_early");
 	/* A join that is refused leaves nothing behind. */
 	play_ask_join(&play, "ops");
 	play_get(&play, CHAT_JOIN);
