@@ -99,8 +99,9 @@ START_TEST(a_user_gets_the_name_that_a_guest_took_before)
 	chat_start(&server, "", "%s", "");
 	chatter_enter(&guest, &server, "54321", "ops");
 	chatter_open_as(&user, &server, "chat", STRANGER, STRANGER);
-	expect_json(chatter_ask(&user, "{'op':'hello'}"),
-		    "{'ok':true,'nick':'54321','user':'54321','...':1}");
+	expect_json(chatter_ask(&user, "{'op':'who'}"),
+		    "{'ok':true,'members':[{'nick':'guest-1','user':null,'since':'<time>'},"
+		    "{'nick':'54321','user':'54321','since':'<time>'}]}");
 	expect_event(&guest, "{'event':'leave','room':'ops','nick':'54321','reason':'*'}");
 	expect_event(&guest, "{'event':'join','room':'ops','nick':'guest-1'}");
 	server_stop(&server);
