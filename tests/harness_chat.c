@@ -389,7 +389,7 @@ static bool cut(struct chatter *chatter)
 	return any;
 }
 
-static void receive(struct chatter *chatter)
+void chatter_receive(struct chatter *chatter)
 {
 	ssize_t n;
 
@@ -414,7 +414,7 @@ json_t *chatter_next_reply(struct chatter *chatter)
 {
 	while (json_array_size(chatter->replies) == 0) {
 		ck_assert_msg(!chatter->ended, "the end instead of a reply");
-		receive(chatter);
+		chatter_receive(chatter);
 	}
 	return take_first(chatter->replies);
 }
@@ -432,7 +432,7 @@ json_t *chatter_event(struct chatter *chatter)
 {
 	while (json_array_size(chatter->events) == 0) {
 		ck_assert_msg(!chatter->ended, "the end instead of an event");
-		receive(chatter);
+		chatter_receive(chatter);
 	}
 	return take_first(chatter->events);
 }
@@ -508,10 +508,21 @@ void expect_message(struct chatter *chatter, const char *room, json_int_t seq, c
 		     room, seq, text);
 }
 
+/* The hub answers behind all that it has sent before. */
+static void settle(struct chatter *chatter)
+{
+	json_decref(chatter_ask(chatter, "{'op':'who'}"));
+}
+
+void drop_events(struct chatter *chatter)
+{
+	settle(chatter);
+	(void)json_array_clear(chatter->events);
+}
+
 void expect_no_event(struct chatter *chatter)
 {
-	/* The hub answers this one, behind all that it has sent before. */
-	json_decref(chatter_ask(chatter, "{'op':'who'}"));
+	settle(chatter);
 	if (json_array_size(chatter->events) > 0)
 		ck_abort_msg("an event: %s", json_dumps(chatter->events, JSON_COMPACT));
 }
@@ -524,7 +535,7 @@ void expect_closing(struct chatter *chatter, const char *reason, bool reconnect)
 	expect_json(event, "{'event':'closing','reason':'*','reconnect':%s}",
 		    reconnect ? "true" : "false");
 	while (!chatter->ended)
-		receive(chatter);
+		chatter_receive(chatter);
 	ck_assert_uint_eq(json_array_size(chatter->events), 0);
 }
 

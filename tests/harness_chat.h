@@ -77,6 +77,9 @@ void chatter_flush(struct chatter *chatter);
 /* The same and sends it. */
 void chatter_send(struct chatter *chatter, const char *request, ...) PRINTF(2, 3);
 
+/* Waits until something has come, which replies and events hold then, or the end. */
+void chatter_receive(struct chatter *chatter);
+
 /* The next reply; new. chatter_reply() also holds it to be that of the next request, without id. */
 json_t *chatter_next_reply(struct chatter *chatter);
 json_t *chatter_reply(struct chatter *chatter);
@@ -106,6 +109,9 @@ void expect_event(struct chatter *chatter, const char *want, ...) PRINTF(2, 3);
 
 /* The next event is this message. */
 void expect_message(struct chatter *chatter, const char *room, json_int_t seq, const char *text);
+
+/* Drops the events of all that the hub has done by now. */
+void drop_events(struct chatter *chatter);
 
 /* No event has come of what the hub has done by now. */
 void expect_no_event(struct chatter *chatter);

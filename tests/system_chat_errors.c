@@ -364,7 +364,7 @@ START_TEST(every_token)
 	expect_error(&ben, "nick_in_use", "{'op':'hello','nick':'ANNA'}");
 	expect_error(&ben, "not_allowed", "{'op':'hello','nick':'%s'}", chat_me());
 	expect_error(&ben, "auth_failed", "{'op':'hello','nick':'ben','user':'%s'}", chat_me());
-	expect_error(&ben, "auth_failed", "{'op':'hello','user':'x','password':'y'}");
+	expect_error(&ben, "auth_failed", "{'op':'hello','nick':'ben','user':'x','password':'y'}");
 	expect_error(&ben, "no_such_room", "{'op':'leave','room':'nowhere'}");
 	expect_error(&ben, "no_such_room", "{'op':'say','room':'nowhere','text':'x'}");
 	expect_error(&ben, "no_such_room", "{'op':'history','room':'nowhere'}");
@@ -383,7 +383,9 @@ START_TEST(every_token)
 	expect_error(&anna, "too_long", "{'op':'topic','room':'ops','text':'%01025d'}", 0);
 	/* Nothing of all this was heard by anybody. */
 	expect_no_event(&anna);
-	expect_json(chatter_ask(&ben, "{'op':'hello'}"), "{'ok':true,'nick':'guest-2','...':1}");
+	expect_json(chatter_ask(&ben, "{'op':'who','room':'b'}"),
+		    "{'ok':true,'room':'b','members':[{'nick':'guest-2','...':1}]}");
+	expect_error(&ben, "bad_request", "{'op':'hello'}");
 
 	chatter_open(&muted, &server, "chat", "unix:");
 	expect_ok(&muted, "{'op':'mute','nick':'anna','reason':'noise'}");
@@ -562,7 +564,7 @@ START_TEST(long_texts)
 	chat_start(&server, "max_message = \"8K\";", "%s", "");
 	chatter_enter(&anna, &server, "anna", "ops");
 	chatter_enter(&ben, &server, "ben", "ops");
-	expect_json(chatter_ask(&anna, "{'op':'hello'}"),
+	expect_json(chatter_ask(&anna, "{'op':'hello','nick':'anna'}"),
 		    "{'ok':true,'limits':{'max_message':8192,'max_text':7168,'...':1},'...':1}");
 	expect_error(&anna, "too_long", "{'op':'say','room':'ops','text':'%0*d'}", MOST + 1, 0);
 	expect_ok(&anna, "{'op':'say','room':'ops','text':'%0*d'}", MOST, 0);

@@ -36,6 +36,24 @@ static const char *name_of(uid_t uid)
 
 /* ---- who one is ---- */
 
+/* It is this user, and has the nick before it has said so; NULL: it is a guest. */
+static void expect_to_be(struct chatter *chatter, const char *nick, const char *user)
+{
+	json_t *want = user ? json_string(user) : json_null();
+	CLEANUP(freep) char *text = json_dumps(want, JSON_ENCODE_ANY);
+
+	if (user) {
+		expect_ok(chatter, "{'op':'join','room':'%s'}", nick);
+		expect_json(chatter_ask(chatter, "{'op':'who','room':'%s'}", nick),
+			    "{'ok':true,'room':'%s','members':[{'nick':'%s','user':%s,'since':'<"
+			    "time>'}]}",
+			    nick, nick, text);
+	}
+	expect_json(chatter_ask(chatter, "{'op':'hello','nick':'%s'}", nick),
+		    "{'ok':true,'nick':'%s','user':%s,'...':1}", nick, text);
+	json_decref(want);
+}
+
 START_TEST(identity_from_the_kernel)
 {
 	static const char *const listeners[] = {"chat", "line"};
@@ -46,27 +64,35 @@ START_TEST(identity_from_the_kernel)
 	chat_start(&server, "", "%s", "");
 	for (size_t l = 0; l < ARRAY_SIZE(listeners); l++) {
 		CHATTER me, nobody, stranger, guest;
+		json_t *reply;
 
 		chatter_open(&me, &server, listeners[l], "unix:");
 		chatter_open_as(&nobody, &server, listeners[l], NOBODY, NOBODY);
 		chatter_open_as(&stranger, &server, listeners[l], STRANGER, STRANGER);
 		chatter_open(&guest, &server, listeners[l], "tcp:");
-		expect_json(chatter_ask(&me, "{'op':'hello'}"),
-			    "{'ok':true,'nick':'%s','user':'%s','...':1}", chat_me(), chat_me());
-		expect_json(chatter_ask(&nobody, "{'op':'hello'}"),
-			    "{'ok':true,'nick':'%s','user':'%s','...':1}", name_of(NOBODY),
-			    name_of(NOBODY));
-		expect_json(chatter_ask(&stranger, "{'op':'hello'}"),
-			    "{'ok':true,'nick':'54321','user':'54321','...':1}");
-		expect_json(chatter_ask(&guest, "{'op':'hello'}"),
-			    "{'ok':true,'nick':'guest-%zu','user':null,'...':1}", 4 * (l + 1));
-		/* To say who one is helps nobody who is not. */
-		expect_ok(&nobody, "{'op':'hello','user':'%s'}", name_of(NOBODY));
-		expect_error(&nobody, "auth_failed", "{'op':'hello','user':'%s'}", chat_me());
-		expect_error(&nobody, "auth_failed", "{'op':'hello','user':'%s','password':'x'}",
+		expect_to_be(&me, chat_me(), chat_me());
+		expect_to_be(&nobody, name_of(NOBODY), name_of(NOBODY));
+		expect_to_be(&stranger, "54321", "54321");
+		expect_ok(&guest, "{'op':'join','room':'guests'}");
+		reply = chatter_ask(&guest, "{'op':'who','room':'guests'}");
+		ck_assert_int_eq(
+			strncmp(member_string(json_array_get(json_object_get(reply, "members"), 0),
+					      "nick"),
+				"guest-", 6),
+			0);
+		expect_json(reply, "{'ok':true,'room':'guests','members':[{'nick':'*','user':null,'"
+				   "since':'<time>'}]}");
+		expect_to_be(&guest, "somebody", NULL);
+		expect_ok(&nobody, "{'op':'hello','nick':'xy','user':'%s'}", name_of(NOBODY));
+		expect_error(&nobody, "auth_failed", "{'op':'hello','nick':'xy','user':'%s'}",
+			     chat_me());
+		expect_error(&nobody, "auth_failed",
+			     "{'op':'hello','nick':'xy','user':'%s','password':'x'}",
 			     name_of(NOBODY));
-		expect_error(&guest, "auth_failed", "{'op':'hello','user':'%s'}", chat_me());
-		expect_error(&guest, "auth_failed", "{'op':'hello','user':'','password':''}");
+		expect_error(&guest, "auth_failed", "{'op':'hello','nick':'xy','user':'%s'}",
+			     chat_me());
+		expect_error(&guest, "auth_failed",
+			     "{'op':'hello','nick':'xy','user':'','password':''}");
 	}
 	server_stop(&server);
 }
@@ -279,7 +305,8 @@ START_TEST(two_connections_are_one_member)
 	}
 	/* A new name is that of both. */
 	expect_ok(&one, "{'op':'hello','nick':'chief'}");
-	expect_json(chatter_ask(&two, "{'op':'hello'}"), "{'ok':true,'nick':'chief','...':1}");
+	expect_json(chatter_ask(&two, "{'op':'who'}"),
+		    "{'ok':true,'members':['*',{'nick':'chief','...':1}]}");
 	for (int i = 1; i <= 3; i++)
 		expect_message(&anna, "ops", i, "*");
 	expect_event(&anna, "{'event':'leave','room':'ops','nick':'%s','reason':'*'}", chat_me());
