@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <systemd/sd-daemon.h>
 
@@ -82,6 +83,20 @@ int inherit(struct inherited *ret_inherited)
 bool inherited_serves(const struct inherited_socket *socket, const struct endpoint *endpoint)
 {
 	return socket->fd >= 0 && endpoint_equal(&socket->endpoint, endpoint);
+}
+
+bool inherited_has_path(const struct inherited *inherited, const char *path)
+{
+	for (size_t i = 0; i < inherited->n; i++) {
+		const struct inherited_socket *socket = &inherited->sockets[i];
+		const struct sockaddr_un *address =
+			(const struct sockaddr_un *)&socket->endpoint.socket;
+
+		if (socket->fd >= 0 && socket->endpoint.transport == TRANSPORT_UNIX &&
+		    strncmp(address->sun_path, path, sizeof(address->sun_path)) == 0)
+			return true;
+	}
+	return false;
 }
 
 void inherited_done(struct inherited *inherited)

@@ -33,5 +33,8 @@ int inherit(struct inherited *ret_inherited);
  */
 bool inherited_serves(const struct inherited_socket *socket, const struct endpoint *endpoint);
 
+/* Whether the service manager has opened the Unix socket at this path, and nobody has taken it. */
+bool inherited_has_path(const struct inherited *inherited, const char *path);
+
 /* Closes what nobody has taken, with a warning for each that names it, and frees the rest. */
 void inherited_done(struct inherited *inherited);

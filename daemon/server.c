@@ -476,7 +476,7 @@ static int open_control(struct server *server, struct inherited *inherited)
 	const char *why = PATHS_NO_CONTROL;
 	int status = 0;
 
-	if (path && !required && control_is_served(path)) {
+	if (path && !required && !inherited_has_path(inherited, path) && control_is_served(path)) {
 		why = "another process serves it; --control PATH gives this one its own";
 	} else if (path) {
 		why = "it cannot be opened";

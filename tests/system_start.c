@@ -505,6 +505,33 @@ START_TEST(inherited_name_before_address)
 }
 END_TEST
 
+/* The manager's control socket is not taken for that of another daemon. */
+START_TEST(inherited_control_socket)
+{
+	CLEANUP(closep) int listening = -1, fd = -1;
+	char path[SERVER_PATH_MAX + 16], address[SERVER_PATH_MAX + 32], byte;
+	struct server server;
+
+	server_init(&server);
+	(void)sprintf(path, "%s/control.sock", server.directory);
+	listening = unix_socket(path, true);
+	server_start(&server, &(struct server_setup){.config = "listeners: ({ "
+							       "listen = \"unix:a.sock\"; });",
+						     .fds = &listening,
+						     .n_fds = 1,
+						     .fd_names = "retortd.socket"});
+	ck_assert_uint_eq(server_count_log(&server, "there is no control socket"), 0);
+	(void)sprintf(address, "unix:%s", path);
+	fd = connect_to(address);
+	send_text(fd, "{\"op\":\"health\"}\n");
+	recv_exactly(fd, &byte, 1);
+	ck_assert_int_eq(byte, '{');
+	server_signal(&server, SIGTERM);
+	server_assert_ended(&server, 0);
+	ck_assert_int_eq(access(path, F_OK), 0);
+	server_done(&server);
+}
+END_TEST
 START_TEST(inherited_datagrams)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET,
@@ -596,6 +623,7 @@ int main(void)
 	harness_add(suite, no_address_of_a_name);
 	harness_add(suite, inherited_by_name_and_by_address);
 	harness_add(suite, inherited_name_before_address);
+	harness_add(suite, inherited_control_socket);
 	harness_add(suite, inherited_datagrams);
 	harness_add(suite, notifications);
 	harness_add(suite, no_service_manager);
