@@ -70,9 +70,7 @@ static void room_lost(struct talk *talk, const struct retort_event *event)
 
 static void wait_text(int retry, char *text, size_t size)
 {
-	if (retry < 0)
-		(void)snprintf(text, size, "giving up");
-	else if (retry == 0)
+	if (retry == 0)
 		(void)snprintf(text, size, "trying again");
 	else
 		(void)snprintf(text, size, "trying again in %d s", (retry + 999) / 1000);
@@ -80,7 +78,8 @@ static void wait_text(int retry, char *text, size_t size)
 
 /*
  * The first try often comes at once, and the first long wait says more. After that a try that fails
- * is no news: the prompt says that there is no connection.
+ * is no news: the prompt says that there is no connection. When it is given up, that is the last
+ * thing that is said, and not here.
  */
 static void disconnected(struct talk *talk, const struct retort_event *event)
 {
@@ -88,7 +87,7 @@ static void disconnected(struct talk *talk, const struct retort_event *event)
 	char when[64];
 
 	wait_text(event->retry, when, sizeof(when));
-	if (!talk->lost || event->retry < 0 || (waits && !talk->waits))
+	if (event->retry >= 0 && (!talk->lost || (waits && !talk->waits)))
 		screen_warn(talk->screen, "%s, %s%s%s%s",
 			    talk->lost ? "still no connection" : "connection lost", when,
 			    why ? " (" : "", why ? event->text : "", why ? ")" : "");
@@ -123,9 +122,7 @@ static void handle(struct talk *talk, const struct retort_event *event)
 		tell_gap(talk, event);
 		break;
 	case RETORT_CLOSING:
-		if (event->text && *event->text)
-			screen_warn(talk->screen, "the server closes: %s", event->text);
-		break;
+		break; /* the end of the connection tells why */
 	case RETORT_REPLY:
 		request_answered(talk, event->reply);
 		break;

@@ -61,6 +61,8 @@ static const char *failure(int error)
 		return "that cannot be asked so";
 	case -ECONNRESET:
 		return "the connection was lost";
+	case -ECONNABORTED:
+		return "the server closed the connection";
 	case -ETIMEDOUT:
 		return "no answer in time";
 	case -EMSGSIZE:

@@ -75,7 +75,7 @@ int connection_failed(struct connection *connection, int error)
 		return refused("", token ?: "refused", problem);
 	switch (error) {
 	case -ECONNABORTED:
-		complain_text("the server says: ", problem, strlen(problem));
+		complain_text("the server closed the connection: ", problem, strlen(problem));
 		return STATUS_REFUSED;
 	case -EPROTO:
 		complain("%s: %s", connection->target.name, problem);

@@ -274,7 +274,8 @@ static int take_event(struct feed *feed, const struct retort_event *event)
 		take_limits(feed, event->reply);
 		return STATUS_GO_ON;
 	case RETORT_DISCONNECTED:
-		if (feed->connection->common->verbose && !feed->lost) /* each try ends so */
+		/* Each try ends so; the last one ends the command. */
+		if (feed->connection->common->verbose && !feed->lost && event->retry >= 0)
 			complain("the connection was lost; trying again");
 		feed->lost = event->status;
 		return STATUS_GO_ON;

@@ -204,7 +204,7 @@ static int take_event(struct tail *tail, const struct retort_event *event)
 			return STATUS_GO_ON;
 		return refused("", "not_member", event->text ?: "somebody took us out of the room");
 	case RETORT_DISCONNECTED:
-		if (tells && !tail->lost) /* each try ends so */
+		if (tells && !tail->lost && event->retry >= 0) /* each try ends so */
 			complain_text("the connection was lost; trying again: ", event->text ?: "",
 				      strlen(event->text ?: ""));
 		tail->lost = true;

@@ -178,8 +178,8 @@ enum retort_event_kind {
 			 * one is called that now, as another connection of the same user wished */
 	RETORT_TOPIC,	/* room, nick, text */
 	RETORT_GAP,	/* room, first, last: messages of these numbers are lost */
-	RETORT_CLOSING, /* text; reconnect: the server ends this connection. The library comes back:
-			 * at once, or after a while when reconnect is false */
+	RETORT_CLOSING, /* text; reconnect: the server ends this connection. The library comes back
+			 * when reconnect is true; else it is for good: a kick, a ban, idleness */
 	RETORT_REPLY,	/* reply: to a request of retort_submit() */
 
 	RETORT_CONNECTED,    /* reply: to hello (NULL without one). The first time */
@@ -337,7 +337,8 @@ int retort_submit(struct retort *retort, const struct retort_request *request,
  * -ECONNREFUSED, -ENOENT, -ENETUNREACH, -ECONNRESET, …  nobody there, or not any more;
  * -ETIMEDOUT     no connection, or no answer, in time;
  * -EACCES        not permitted to connect;
- * -ECONNABORTED  the server said in an error frame why it closes: retort_problem();
+ * -ECONNABORTED  the server said why it closes: retort_problem(). In an error frame; or in a
+ *                closing event without reconnect, and then it is not tried again;
  * -EPROTO        what came is not the protocol; it is not tried again;
  * -EKEYREJECTED  hello was refused: retort_token(), retort_problem(); it is not tried again;
  * -ENOMEM, -EMFILE, …  this machine.

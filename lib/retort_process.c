@@ -131,7 +131,7 @@ static void end_too_long(struct retort *retort)
 static void end_of_input(struct retort *retort)
 {
 	state_end(retort, -ECONNRESET, NULL,
-		  retort->closing ? retort->problem : "the server closed the connection");
+		  retort->closing ? retort->farewell : "the server closed the connection");
 }
 
 /* Takes one frame. Returns whether there may be another. */

@@ -122,18 +122,19 @@ static int take_join(struct retort *retort, bool evicted, struct object_answer *
 /* The server is about to close; there is nothing to wait for when it owes no answer. */
 static int take_closing(struct retort *retort, struct object_answer *answer, struct bytes body)
 {
-	const char *reason = answer->event.reason ?: "the server is closing";
+	const char *reason = answer->event.reason;
 	const bool come_back = answer->event.reconnect;
 	int r;
 
-	state_problem(retort, NULL, reason);
+	(void)snprintf(retort->farewell, sizeof(retort->farewell), "%s",
+		       reason && *reason ? reason : "it did not say why");
 	r = pass_on(retort, answer, body);
 	if (r < 0)
 		return r;
 	retort->closing = true;
 	retort->come_back = come_back;
-	if (come_back && !state_owed(retort))
-		state_end(retort, -ECONNRESET, NULL, retort->problem);
+	if (!state_owed(retort))
+		state_end(retort, -ECONNRESET, NULL, retort->farewell);
 	return 0;
 }
 

@@ -354,6 +354,10 @@ void state_end(struct retort *retort, int status, const char *token, const char 
 	const uint64_t now = moment_now();
 	int retry;
 
+	if (retort->closing && !retort->come_back) {
+		state_give_up(retort, -ECONNABORTED, NULL, retort->farewell);
+		return;
+	}
 	/* One that comes and goes all the time, and brings nothing, is no connection. */
 	if (was_live && (retort->useful || retort->lives == 1 || now - retort->live_at >= STEADY)) {
 		retort->trouble = now;

@@ -50,7 +50,8 @@ struct retort {
 	uint64_t heard_at; /* when something came, or when an answer began to be owed */
 	uint64_t live_at;
 	bool useful;		 /* a message or an answer to the program came */
-	bool closing, come_back; /* what the closing event said */
+	bool closing, come_back; /* what the closing event said, */
+	char farewell[512];	 /* and why; "": not yet */
 	size_t rejoins;		 /* not answered yet */
 	struct item *greeting;	 /* RETORT_RESUMED, until then; owned */
 
@@ -105,7 +106,7 @@ enum retort_event_kind state_greeting_kind(const struct retort *retort);
 /*
  * The connection, or the try to make one, is over. status is -errno or an enum retort_refusal with
  * its token. What was sent is to be sent again; it is tried again by and by, unless it has been
- * tried for long enough.
+ * tried for long enough, or the server said that it is for good.
  */
 void state_end(struct retort *retort, int status, const char *token, const char *text);
 

@@ -451,6 +451,29 @@ START_TEST(it_comes_back_after_a_restart)
 }
 END_TEST
 
+/* Who was thrown out learns why, once, and does not come back by itself. */
+START_TEST(it_ends_when_it_is_thrown_out)
+{
+	struct scene scene;
+	struct terminal *terminal = &scene.terminal;
+	int admin;
+
+	scene_begin(&scene);
+	scene_chat(&scene, NULL, NULL);
+	terminal_type(terminal, "half a li");
+	terminal_wait_cursor(terminal, "[ops] half a li", 15);
+	admin = client(&scene.server, "chat", "unix:");
+	ask(admin, "{\"op\":\"kick\",\"nick\":\"bert\",\"reason\":\"too loud\"}");
+	terminal_wait(terminal, "too loud");
+	ck_assert_int_eq(terminal_wait_end(terminal), 1);
+	ck_assert_uint_eq(terminal_count(terminal, "retort: the server closed the connection"), 1);
+	ck_assert_uint_eq(terminal_count(terminal, "too loud"), 1);
+	terminal_done(terminal);
+	hang_up(&admin);
+	scene_end(&scene);
+}
+END_TEST
+
 /* In a child: passes everything on between the next client of listener and the daemon. */
 static void pass_on(int listener, const char *address)
 {
@@ -713,6 +736,7 @@ int main(void)
 	harness_add(suite, other_rooms_are_counted_and_shown_later);
 	harness_add(suite, a_conversation_begins_with_the_last_messages);
 	harness_add(suite, it_comes_back_after_a_restart);
+	harness_add(suite, it_ends_when_it_is_thrown_out);
 	harness_add(suite, what_was_missed_is_counted_and_shown);
 	harness_add(suite, nobody_there_is_told);
 	harness_add(suite, others_cannot_touch_the_terminal);

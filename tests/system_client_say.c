@@ -807,6 +807,41 @@ START_TEST(test_tail_is_taken_out)
 }
 END_TEST
 
+static void throw_out(void)
+{
+	say_json("{\"event\":\"closing\",\"reason\":\"too loud\",\"reconnect\":false}");
+}
+
+#define THROWN_OUT "retort: the server closed the connection: too loud\n"
+
+/* Whoever was kicked or banned does not come back by itself, and says why. */
+START_TEST(test_thrown_out)
+{
+	struct run run;
+
+	script_start(NULL);
+	start(&run, NULL, WORDS("tail", "-f", "ops", "-n", "0"));
+	let_follow();
+	throw_out();
+	finish(&run, 1, THROWN_OUT);
+	ck_assert_str_eq(run.error, THROWN_OUT);
+	run_done(&run);
+
+	start(&run, NULL, WORDS("say", "ops", "one", "two"));
+	meet();
+	let_join();
+	expect("say");
+	answer_seq(script.request, 1);
+	expect("say");
+	throw_out();
+	closep(&script.fd);
+	finish(&run, 1, THROWN_OUT);
+	ck_assert_str_eq(run.error, THROWN_OUT "retort: 1 of 2 were acknowledged\n");
+	run_done(&run);
+	script_end();
+}
+END_TEST
+
 /* ---- administrators' ---- */
 
 /* The number, as text, that is sent as a member of a request. */
@@ -1047,6 +1082,7 @@ int main(void)
 		test_tail_follows_as_json,
 		test_tail_ends_with_its_reader,
 		test_tail_is_taken_out,
+		test_thrown_out,
 		test_kick_and_ban,
 		test_lists_of_bans,
 		test_health_and_reload,

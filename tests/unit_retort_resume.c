@@ -497,7 +497,7 @@ START_TEST(test_closing)
 	/* What is owed is waited for, and nothing new is asked of it. */
 	cookie = play_ask(&play, (struct retort_request){.op = RETORT_OP_PING});
 	play_get(&play, CHAT_PING);
-	play_put(&play, "{\"event\":\"closing\",\"reason\":\"stop\",\"reconnect\":false}");
+	play_put(&play, "{\"event\":\"closing\",\"reason\":\"stop\",\"reconnect\":true}");
 	play_take(&play, RETORT_CLOSING);
 	play_ask(&play, (struct retort_request){.op = RETORT_OP_WHO});
 	play_put(&play, REPLY_OK ",\"text\":\"\"}");
@@ -508,6 +508,43 @@ START_TEST(test_closing)
 	expect_end(play.fd);
 	play_come_back(&play, "a");
 	play_get(&play, CHAT_WHO);
+	play_end(&play);
+}
+END_TEST
+
+/* Who was thrown out stays out, until somebody wishes otherwise. */
+START_TEST(test_closing_for_good)
+{
+	const struct retort_event *event;
+	struct play play;
+	uint64_t pings[2];
+
+	play_begin(&play);
+	play_connect(&play, "a");
+	play_put(&play, "{\"event\":\"closing\",\"reason\":\"too loud\",\"reconnect\":false}");
+	event = play_take(&play, RETORT_CLOSING);
+	ck_assert(!event->reconnect);
+	play_take_failure(&play, -ECONNABORTED);
+	ck_assert_str_eq(retort_problem(play.retort), "too loud");
+	expect_end(play.fd);
+
+	retort_reconnect(play.retort);
+	play_come_back(&play, "a");
+	play_take(&play, RETORT_RESUMED);
+
+	/* What is owed may still come; the rest never will. */
+	for (int i = 0; i < 2; i++) {
+		pings[i] = play_ask(&play, (struct retort_request){.op = RETORT_OP_PING});
+		play_get(&play, CHAT_PING);
+		if (i == 0)
+			play_put(&play, REPLY_OK ",\"text\":\"\"}");
+	}
+	play_put(&play, "{\"event\":\"closing\",\"reason\":\"\",\"reconnect\":false}");
+	play_take_reply(&play, pings[0], 0);
+	play_take(&play, RETORT_CLOSING);
+	ck_assert_int_eq(shutdown(play.fd, SHUT_WR), 0);
+	play_take_reply(&play, pings[1], -ECONNABORTED);
+	play_take_failure(&play, -ECONNABORTED);
 	play_end(&play);
 }
 END_TEST
@@ -564,6 +601,7 @@ int main(void)
 	harness_add(suite, test_ghost);
 	harness_add(suite, test_shutting_down);
 	harness_add(suite, test_closing);
+	harness_add(suite, test_closing_for_good);
 	harness_add(suite, test_patience);
 	return harness_main(suite);
 }
