@@ -888,34 +888,40 @@ static int fetch_from(struct fetching *fetching, uint64_t cursor)
 	return MIN(r, 0);
 }
 
+/* Fills in what fetch asks for, as a member has it. Returns 0 or a negative errno. */
+static int fill_fetch(struct fetch *fetch, const struct presence *presence)
+{
+	struct fetching fetching = {
+		.chat = fetch->chat, .room = presence->room, .side = presence->side};
+	struct packet *packet = NULL;
+	int r = fetch_from(&fetching, fetch->cursor);
+
+	if (r == 0 && !(packet = packet_new(fetching.buffer.len)))
+		r = -ENOMEM;
+	if (r == 0) {
+		if (fetching.buffer.len > 0)
+			memcpy(packet->data, fetching.buffer.data, fetching.buffer.len);
+		packet->len = fetching.buffer.len;
+		fetch->packet = packet;
+		fetch->cursor = fetching.last;
+		fetch->caught_up = fetching.last >= presence->room->visible;
+	}
+	buffer_done(&fetching.buffer);
+	return r;
+}
+
 void hub_fetch(struct hub *hub, struct chat *chat)
 {
-	struct fetch *fetch = &chat->fetch;
 	struct client *client = chat->client;
 	struct presence *presence = NULL, *one;
-	struct fetching fetching = {.chat = chat};
-	int r = 0;
 
 	if (client)
 		LIST_FOR_EACH(one, &client->presences, struct presence, link)
-			if (one->room->number == fetch->room)
+			if (one->room->number == chat->fetch.room)
 				presence = one;
-	if (presence) {
-		fetching.room = presence->room;
-		fetching.side = presence->side;
-		r = fetch_from(&fetching, fetch->cursor);
-		fetch->packet = r == 0 ? packet_new(fetching.buffer.len) : NULL;
-	}
-	if (fetch->packet) {
-		memcpy(fetch->packet->data, fetching.buffer.data, fetching.buffer.len);
-		fetch->packet->len = fetching.buffer.len;
-		fetch->cursor = fetching.last;
-		fetch->caught_up = fetching.last >= presence->room->visible;
-	} else if (presence) {
-		/* It cannot be told what it is owed: better it comes again. */
+	/* Whoever cannot be told what is owed had better come again. */
+	if (presence && fill_fetch(&chat->fetch, presence) < 0)
 		client_dismiss(hub, client, "its room's log cannot be read",
 			       "the room's log cannot be read");
-	}
-	buffer_done(&fetching.buffer);
-	hub_post(hub, chat->worker, &fetch->letter, LETTER_FETCHED);
+	hub_post(hub, chat->worker, &chat->fetch.letter, LETTER_FETCHED);
 }

@@ -185,12 +185,16 @@ static struct side side_of(struct person *person, const char *user)
 /* What those on the other side call this one. */
 static char *side_name(const struct side *side)
 {
-	char *nick = side->user ? name_from_user(side->user) : NULL, *name;
+	char *nick = NULL, *name;
 	int r;
 
-	if (side->user && !nick)
+	if (side->user)
+		nick = name_from_user(side->user);
+	else if (side->person)
+		nick = strdup(side->person->nick);
+	if (!nick)
 		return NULL;
-	r = asprintf(&name, "@%s", nick ? nick : side->person->nick);
+	r = asprintf(&name, "@%s", nick);
 	free(nick);
 	return r < 0 ? NULL : name;
 }

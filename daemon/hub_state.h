@@ -230,7 +230,7 @@ struct client *client_find(struct hub *hub, uint64_t id);
 /* Takes away what the configuration, as it is now, no longer grants to those who are here. */
 void hub_review_people(struct hub *hub);
 /* Gives somebody another nick. Returns 0, -ENOMEM, or an enum chat_error with *ret_message. */
-int person_rename(struct hub *hub, struct person *person, const char *nick,
+int person_rename(struct hub *hub, struct person *person, const char *text,
 		  const char **ret_message);
 struct person *person_find_nick(struct hub *hub, const char *folded);
 struct person *person_find_user(struct hub *hub, const char *user);
