@@ -157,6 +157,8 @@ static int message(struct session *session, struct workspace *workspace,
 	struct chat_request *request = NULL;
 	int r;
 
+	if (chat->state.quits)
+		return 0; /* whatever it sends behind that, nobody is there to say it */
 	r = dialect_of(chat)->request(&chat->state, message->body, &out, &request);
 	if (r < 0)
 		return r;
