@@ -111,6 +111,13 @@ char *job_copy(struct job *job, const char *text); /* NULL for NULL, too */
 void job_refuse(struct job *job, enum chat_error error, const char *format, ...) PRINTF(3, 4);
 void job_refuse_memory(struct job *job);
 
+/* From the hub: a connection is there, and is called this. */
+struct welcome {
+	struct letter letter;
+	struct chat *chat;
+	char *nick; /* owned */
+};
+
 /* From the hub: a connection has a seat in a room from now on, or has none any more. */
 struct seating {
 	struct letter letter;

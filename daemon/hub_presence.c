@@ -504,6 +504,21 @@ static void refuse_banned(struct hub *hub, struct client *client)
 	client_dismiss(hub, client, "banned", reason);
 }
 
+/* Says what somebody is called who has not asked for anything yet. */
+static void greet(struct hub *hub, const struct client *client)
+{
+	struct welcome *welcome = calloc(1, sizeof(*welcome));
+	char *nick = strdup(client->person->nick);
+
+	if (!welcome || !nick) {
+		free(welcome);
+		free(nick);
+		return; /* it can do without */
+	}
+	*welcome = (struct welcome){.chat = client->chat, .nick = nick};
+	hub_post(hub, client->chat->worker, &welcome->letter, LETTER_WELCOME);
+}
+
 static bool is_hidden(const struct person *person)
 {
 	const struct client *client;
@@ -537,7 +552,7 @@ void client_open(struct hub *hub, struct chat *chat)
 	list_init(&client->presences);
 	client->chat = chat;
 	client->since = hub->now;
-	client->tokens = CONFIG_RATE_MAX; /* of which only the burst counts, whatever it is by then */
+	client->tokens = CONFIG_RATE_MAX; /* of which no more than the burst counts then */
 	client->tokens_time = hub->now;
 	if (chat->identity.proven)
 		user = users_name(hub->users, chat->identity.uid);
@@ -554,8 +569,11 @@ void client_open(struct hub *hub, struct chat *chat)
 	client->person->hidden = is_hidden(client->person);
 	chat->client = client;
 	client->is_admin = is_admin(hub, client);
-	if (!chat->control)
-		refuse_banned(hub, client);
+	if (chat->control)
+		return;
+	refuse_banned(hub, client);
+	if (!client->dismissed)
+		greet(hub, client);
 }
 
 void client_forget(struct hub *hub, struct client *client)

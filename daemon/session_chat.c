@@ -294,6 +294,22 @@ static void queue_output(struct audiences *audiences, struct chat *chat,
 	packet_unref(packet);
 }
 
+void session_chat_welcome(struct audiences *audiences, struct welcome *welcome)
+{
+	struct chat *chat = welcome->chat;
+	struct workspace *workspace = &chat->peer->peers->workspace;
+	struct dialect_out out = begin_output(&chat->peer->session, workspace);
+
+	if (chat->peer->state == PEER_SERVING) {
+		if (dialect_of(chat)->welcome(&chat->state, welcome->nick, &out) < 0)
+			peer_doom(chat->peer, "out of memory");
+		else
+			queue_output(audiences, chat, out.buffer);
+	}
+	free(welcome->nick);
+	free(welcome);
+}
+
 void session_chat_reply(struct audiences *audiences, struct job *job)
 {
 	struct chat *chat = job->chat;

@@ -152,6 +152,10 @@ static void read_letter(struct worker *worker, struct letter *letter)
 	case LETTER_QUIT:
 		quit(worker);
 		break;
+	case LETTER_WELCOME:
+		session_chat_welcome(&worker->audiences,
+				     CONTAINER_OF(letter, struct welcome, letter));
+		break;
 	case LETTER_REPLY:
 		session_chat_reply(&worker->audiences, CONTAINER_OF(letter, struct job, letter));
 		break;

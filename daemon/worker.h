@@ -24,6 +24,7 @@ enum letter_kind {
 	LETTER_DRAIN,	      /* end every connection in order */
 	LETTER_QUIT,	      /* give everything back and end */
 	/* to a worker, from the hub; see chat_mail.h */
+	LETTER_WELCOME,	  /* a struct welcome; freed */
 	LETTER_REPLY,	  /* a struct job */
 	LETTER_SEATING,	  /* a struct seating; freed */
 	LETTER_BROADCAST, /* a struct broadcast; freed */
