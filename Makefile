@@ -120,7 +120,7 @@ BENCHES := $(patsubst %.c,$(OUT)/%,$(sort $(wildcard bench/*.c)))
 
 MAN_PAGES := $(sort $(wildcard man/*.[1-8]))
 C_FILES := $(sort $(wildcard man/*.c lib/*.[ch] daemon/*.[ch] client/*.[ch] tests/*.[ch] bench/*.[ch]))
-SHELL_FILES := $(shell grep -lE '^\#!.*[/ ](ba)?sh\>' .ci/* bench/* tests/* tests/lint/* 2>/dev/null)
+SHELL_FILES := $(shell grep -lE '^\#!.*[/ ](ba)?sh\>' .ci/* bench/* tests/* tests/booted/* tests/lint/* 2>/dev/null)
 
 # What runs a program of this build from a script of tests/ or bench/.
 ENVIRONMENT = RETORTD='$(abspath $(OUT))/retortd' RETORT='$(abspath $(OUT))/retort' \
@@ -278,7 +278,7 @@ demo: deps ## show a running retortd at work
 
 # ---- Checking the sources ----
 
-LINTS := lint-format lint-floors lint-man lint-shell lint-completions lint-gcc lint-clang \
+LINTS := lint-format lint-floors lint-man lint-shell lint-completions lint-units lint-gcc lint-clang \
 	lint-cppcheck lint-tidy
 
 .PHONY: lint $(LINTS)
@@ -307,6 +307,9 @@ lint-completions:
 	@$(if $(wildcard client/completion/retort.bash),bash -n client/completion/retort.bash)
 	@$(if $(wildcard client/completion/_retort),zsh -n client/completion/_retort)
 	@$(if $(wildcard client/completion/retort.fish),fish -n client/completion/retort.fish)
+
+lint-units:
+	@tests/lint/check-units
 
 # In directories of their own, so that neither makes the other build everything anew.
 lint-gcc lint-clang: lint-%:
@@ -338,7 +341,7 @@ INSTALL = install -D -m 644
 FILL_IN = sed -e 's|@bindir@|$(bindir)|g' -e 's|@sbindir@|$(sbindir)|g' \
 	-e 's|@prefix@|$(prefix)|g' -e 's|@libdir@|$(libdir)|g' -e 's|@includedir@|$(includedir)|g' \
 	-e 's|@sysconfdir@|$(sysconfdir)|g' -e 's|@mandir@|$(mandir)|g' -e 's|@version@|$(VERSION)|g'
-UNITS := $(sort $(wildcard systemd/*.service systemd/*.socket))
+UNITS := $(sort $(wildcard systemd/*.service systemd/*.socket systemd/*.target))
 DOCUMENTS := $(sort $(wildcard README* COPYING NEWS* HACKING* man/*.c)) $(wildcard conf/retortd.conf)
 CONF := $(DESTDIR)$(sysconfdir)/retort/retortd.conf
 

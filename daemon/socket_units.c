@@ -220,9 +220,9 @@ static void print_heading(FILE *out, const struct listener_config *listener,
 		      setup->service);
 	if (setup->source)
 		print_setting(out, "SourcePath", setup->source);
-	/* It ends with the service, but not when that is only restarted. */
+	/* It ends with the service, but not when that is only restarted: as the target explains. */
 	(void)fprintf(out,
-		      "StopPropagatedFrom=%s.service\n"
+		      "StopPropagatedFrom=%s-sockets.target\n"
 		      "\n"
 		      "[Socket]\n"
 		      "Service=%s.service\n"

@@ -79,7 +79,7 @@ START_TEST(is_whole)
 			 "Description=Listener \"a-B_1.c\" of retortd\n"
 			 "Documentation=man:retortd-generator(8) man:retortd.conf(5)\n"
 			 "SourcePath=/etc/100%%.conf\n"
-			 "StopPropagatedFrom=retortd.service\n"
+			 "StopPropagatedFrom=retortd-sockets.target\n"
 			 "\n"
 			 "[Socket]\n"
 			 "Service=retortd.service\n"
