@@ -611,10 +611,12 @@ void peer_start(struct peer *peer, struct peers *peers)
 	}
 	if (r < 0)
 		doom_for_error(peer, r);
-	if (peer->reason)
-		peer_end(peer, peer->reason);
-	else
-		decide(peer);
+	/* Whatever its service is: it may well come again, when there are fewer. */
+	if (peer->reason && peer->state == PEER_SERVING) {
+		refuse_more(peer, peer->reason);
+		stop_serving(peer);
+	}
+	decide(peer);
 }
 
 void peer_end(struct peer *peer, const char *reason)

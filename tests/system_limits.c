@@ -69,13 +69,14 @@ END_TEST
 
 START_TEST(max_clients_of_a_listener)
 {
-	CLEANUP(closep) int one = -1, two = -1, other = -1;
+	CLEANUP(closep) int one = -1, two = -1, other = -1, talker = -1, late = -1;
 	struct server server;
 
 	server_start_config(
 		&server, "%s",
 		"timeouts: { drain = \"300ms\"; }; listeners: ("
 		"{ name = \"small\"; max_clients = 1; listen = \"tcp://127.0.0.1:0\"; },"
+		"{ name = \"chat\"; max_clients = 1; service = \"chat\"; listen = \"unix:c\"; },"
 		"{ name = \"large\"; listen = \"tcp://127.0.0.1:0\"; });");
 	one = client(&server, "small", NULL);
 	assert_served(one);
@@ -84,6 +85,11 @@ START_TEST(max_clients_of_a_listener)
 	other = client(&server, "large", NULL);
 	assert_served(other);
 	ck_assert_uint_eq(server_wait_counter(&server, "small", "refused by max_clients", 1), 1);
+
+	/* Which in chat is no closing event, as that would be for good. */
+	talker = client(&server, "chat", NULL);
+	late = client(&server, "chat", NULL);
+	expect_error_frame(late, "client");
 	server_stop(&server);
 }
 END_TEST
