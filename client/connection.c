@@ -2,6 +2,8 @@
 #include "connection.h"
 
 #include <limits.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "link.h"
 
@@ -70,6 +72,7 @@ int connection_failed(struct connection *connection, int error)
 {
 	const char *problem = retort_problem(connection->retort);
 	const char *token = retort_token(connection->retort);
+	char name[ADDRESS_TEXT_MAX + 2];
 
 	if (error > 0 || error == -EKEYREJECTED)
 		return refused("", token ?: "refused", problem);
@@ -78,7 +81,8 @@ int connection_failed(struct connection *connection, int error)
 		complain_text("the server closed the connection: ", problem, strlen(problem));
 		return STATUS_REFUSED;
 	case -EPROTO:
-		complain("%s: %s", connection->target.name, problem);
+		(void)snprintf(name, sizeof(name), "%s: ", connection->target.name);
+		complain_text(name, problem, strlen(problem)); /* it may name a room */
 		return STATUS_PROTOCOL;
 	case -ECONNRESET:
 	case -EPIPE:

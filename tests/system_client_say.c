@@ -996,6 +996,16 @@ START_TEST(test_broken_servers)
 	send_text(script.fd, "-8        go away\x1b");
 	finish(&run, 1, "go away^[");
 	run_done(&run);
+
+	/* Numbers that cannot be, in a room of a bad name. */
+	start(&run, NULL, WORDS("tail", "-f", "ops", "-n", "0"));
+	let_follow();
+	for (int seq = 1; seq < 4; seq += 2)
+		say_json("{\"event\":\"message\",\"room\":\"@b\\u001b\",\"seq\":%d,\"time\":\"" TIME
+			 "\",\"from\":\"b\",\"text\":\"\"}",
+			 seq);
+	finish(&run, 76, "in @b^[ the message after number 1 has number 3");
+	run_done(&run);
 	script_end();
 }
 END_TEST
