@@ -24,6 +24,17 @@
 #include "transform.h"
 #include "util.h"
 
+/*
+ * Assertions for what is asserted a million times: one of Check's own, also one that holds, is a
+ * write to a pipe.
+ */
+#define REQUIRE(condition) REQUIRE_MSG(condition, "%s", #condition)
+#define REQUIRE_MSG(condition, ...)                \
+	do {                                       \
+		if (!(condition))                  \
+			ck_abort_msg(__VA_ARGS__); \
+	} while (0)
+
 /* ---- the run ---- */
 
 /*

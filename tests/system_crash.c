@@ -90,11 +90,11 @@ static uint64_t token_of_text(const char *text)
 	unsigned long writer, number;
 	char *end;
 
-	ck_assert_msg(*text == 'w', "a strange text: %s", text);
+	REQUIRE_MSG(*text == 'w', "a strange text: %s", text);
 	writer = strtoul(text + 1, &end, 10);
-	ck_assert_msg(*end == '-' && writer < WRITERS, "a strange text: %s", text);
+	REQUIRE_MSG(*end == '-' && writer < WRITERS, "a strange text: %s", text);
 	number = strtoul(end + 1, &end, 10);
-	ck_assert_msg(*end == ' ', "a strange text: %s", text);
+	REQUIRE_MSG(*end == ' ', "a strange text: %s", text);
 	return token_of((unsigned)writer, number);
 }
 
@@ -104,7 +104,7 @@ static void *grown(void *array, size_t *size, size_t n, size_t item)
 		return array;
 	*size = MAX(2 * *size, (size_t)256);
 	array = reallocarray(array, *size, item);
-	ck_assert_ptr_nonnull(array);
+	REQUIRE(array);
 	return array;
 }
 
@@ -112,7 +112,7 @@ static void *grown(void *array, size_t *size, size_t n, size_t item)
 
 static void ask(struct actor *actor, enum ask ask, size_t what, const char *text)
 {
-	ck_assert_uint_lt(actor->n_asked - actor->n_answered, ASKED_MAX);
+	REQUIRE(actor->n_asked - actor->n_answered < ASKED_MAX);
 	actor->asked[actor->n_asked++ % ASKED_MAX] = (struct asked){.ask = ask, .what = what};
 	wrap(&actor->out, actor->framing, text, strlen(text));
 }
@@ -166,7 +166,7 @@ static const char *text_member(const json_t *object, const char *name)
 {
 	const char *text = json_string_value(json_object_get(object, name));
 
-	ck_assert_msg(text != NULL, "no %s in %s", name, json_dumps(object, 0));
+	REQUIRE_MSG(text != NULL, "no %s in %s", name, json_dumps(object, 0));
 	return text;
 }
 
@@ -174,7 +174,7 @@ static uint64_t number_member(const json_t *object, const char *name)
 {
 	const json_t *value = json_object_get(object, name);
 
-	ck_assert_msg(json_is_integer(value), "no %s in %s", name, json_dumps(object, 0));
+	REQUIRE_MSG(json_is_integer(value), "no %s in %s", name, json_dumps(object, 0));
 	return (uint64_t)json_integer_value(value);
 }
 
@@ -184,7 +184,7 @@ static unsigned room_number(const char *name)
 
 	while (room < ROOMS && strcmp(rooms[room], name) != 0)
 		room++;
-	ck_assert_uint_lt(room, ROOMS);
+	REQUIRE(room < ROOMS);
 	return room;
 }
 
@@ -194,13 +194,13 @@ static void hear(struct world *world, struct actor *actor, const json_t *event)
 	unsigned room;
 	uint64_t seq;
 
-	ck_assert_str_ne(kind, "gap");
+	REQUIRE(strcmp(kind, "gap") != 0);
 	if (strcmp(kind, "message") != 0)
 		return;
 	room = room_number(text_member(event, "room"));
 	seq = number_member(event, "seq");
-	ck_assert_msg(seq == actor->n_heard[room] + 1, "%s heard %" PRIu64 " of %s after %zu",
-		      actor->nick, seq, rooms[room], actor->n_heard[room]);
+	REQUIRE_MSG(seq == actor->n_heard[room] + 1, "%s heard %" PRIu64 " of %s after %zu",
+		    actor->nick, seq, rooms[room], actor->n_heard[room]);
 	actor->heard[room] = grown(actor->heard[room], &actor->heard_size[room],
 				   actor->n_heard[room], sizeof(uint64_t));
 	actor->heard[room][actor->n_heard[room]++] = token_of_text(text_member(event, "text"));
@@ -214,11 +214,11 @@ static void acknowledged(struct world *world, struct actor *actor, size_t number
 	uint64_t seq = number_member(reply, "seq");
 	bool duplicate = json_is_true(json_object_get(reply, "duplicate"));
 
-	ck_assert_uint_gt(seq, 0);
+	REQUIRE(seq > 0);
 	if (said->seq > 0) {
-		ck_assert_msg(duplicate && said->seq == seq,
-			      "w%u-%zu was %" PRIu64 " and now is %" PRIu64, actor->number, number,
-			      said->seq, seq);
+		REQUIRE_MSG(duplicate && said->seq == seq,
+			    "w%u-%zu was %" PRIu64 " and now is %" PRIu64, actor->number, number,
+			    said->seq, seq);
 		return;
 	}
 	said->seq = seq;
@@ -241,7 +241,8 @@ static void welcome(const struct world *world, struct actor *actor, const json_t
 {
 	if (!json_is_true(json_object_get(reply, "ok"))) {
 		/* Its own connection, which it has left, is not gone yet. */
-		ck_assert_str_eq(text_member(reply, "error"), "nick_in_use");
+		REQUIRE_MSG(strcmp(text_member(reply, "error"), "nick_in_use") == 0,
+			    "%s instead of %s", text_member(reply, "error"), "nick_in_use");
 		ask_hello(actor);
 		return;
 	}
@@ -255,20 +256,20 @@ static void answered(struct world *world, struct actor *actor, const json_t *rep
 {
 	struct asked asked;
 
-	ck_assert_uint_lt(actor->n_answered, actor->n_asked);
+	REQUIRE(actor->n_answered < actor->n_asked);
 	asked = actor->asked[actor->n_answered++ % ASKED_MAX];
 	if (asked.ask == ASK_HELLO) {
 		welcome(world, actor, reply);
 		return;
 	}
-	ck_assert_msg(json_is_true(json_object_get(reply, "ok")), "refused: %s",
-		      json_dumps(reply, 0));
+	REQUIRE_MSG(json_is_true(json_object_get(reply, "ok")), "refused: %s",
+		    json_dumps(reply, 0));
 	if (asked.ask == ASK_SAY)
 		acknowledged(world, actor, asked.what, reply);
 	else
-		ck_assert_msg(number_member(reply, "seq") >= asked.least,
-			      "%s had come to %" PRIu64 ", and now: %s", rooms[asked.what],
-			      asked.least, json_dumps(reply, 0));
+		REQUIRE_MSG(number_member(reply, "seq") >= asked.least,
+			    "%s had come to %" PRIu64 ", and now: %s", rooms[asked.what],
+			    asked.least, json_dumps(reply, 0));
 }
 
 static void take_message(struct world *world, struct actor *actor, struct bytes body)
@@ -276,7 +277,7 @@ static void take_message(struct world *world, struct actor *actor, struct bytes 
 	json_error_t error;
 	json_t *message = json_loadb((const char *)body.data, body.len, 0, &error);
 
-	ck_assert_msg(message != NULL, "%s in %.*s", error.text, (int)body.len, body.data);
+	REQUIRE_MSG(message != NULL, "%s in %.*s", error.text, (int)body.len, body.data);
 	if (json_object_get(message, "event"))
 		hear(world, actor, message);
 	else
@@ -297,7 +298,7 @@ static void cut(struct world *world, struct actor *actor)
 
 		if (outcome == FRAME_MORE)
 			break;
-		ck_assert_int_eq(outcome, FRAME_MESSAGE);
+		REQUIRE(outcome == FRAME_MESSAGE);
 		take_message(world, actor, frame.body);
 		used += frame.size;
 	}
@@ -327,7 +328,7 @@ static void connect_again(struct world *world, struct actor *actor)
 	fd = try_connect_to(server_address(&world->server, actor->listener, actor->scheme));
 	if (fd < 0)
 		return;
-	ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	REQUIRE(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
 	actor->fd = fd;
 	ask_hello(actor);
 }
@@ -336,7 +337,7 @@ static void receive(struct world *world, struct actor *actor)
 {
 	ssize_t n;
 
-	ck_assert_int_eq(buffer_reserve(&actor->in, 1 << 16), 0);
+	REQUIRE(buffer_reserve(&actor->in, 1 << 16) == 0);
 	n = recv(actor->fd, actor->in.data + actor->in.len, 1 << 16, 0);
 	if (n < 0 && errno == EAGAIN)
 		return;
@@ -460,8 +461,8 @@ static void round_of_killing(struct world *world)
 	live(world, random_below(&world->random, early ? BIRTH : LIFE) + !early);
 	server_signal(&world->server, SIGKILL);
 	status = server_wait_end(&world->server);
-	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
-		      "the daemon ended by itself: %x", status);
+	REQUIRE_MSG(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
+		    "the daemon ended by itself: %x", status);
 	live(world, 1); /* everybody notices */
 }
 
@@ -485,7 +486,7 @@ static void settle(struct world *world)
 
 	world->ending = true;
 	while (!is_done(world)) {
-		ck_assert_msg(harness_now() < deadline, "not all is said and heard");
+		REQUIRE_MSG(harness_now() < deadline, "not all is said and heard");
 		turn(world);
 	}
 }
@@ -500,7 +501,7 @@ struct log {
 
 static void log_add(struct log *log, uint64_t seq, uint64_t token)
 {
-	ck_assert_msg(seq == log->n + 1, "%" PRIu64 " comes after %zu in the log", seq, log->n);
+	REQUIRE_MSG(seq == log->n + 1, "%" PRIu64 " comes after %zu in the log", seq, log->n);
 	log->tokens = grown(log->tokens, &log->size, log->n, sizeof(uint64_t));
 	log->tokens[log->n++] = token;
 }
@@ -522,9 +523,9 @@ static void ask_for_log(struct world *world, unsigned room, struct log *log)
 			       "{\"op\":\"history\",\"room\":\"%s\",\"after\":%zu,\"limit\":1000}",
 			       rooms[room], log->n);
 		send_frame(fd, request, strlen(request));
-		ck_assert(!recv_frame(fd, &answer));
+		REQUIRE(!recv_frame(fd, &answer));
 		reply = json_loadb((const char *)answer.data, answer.len, 0, NULL);
-		ck_assert_ptr_nonnull(reply);
+		REQUIRE(reply);
 		json_array_foreach(json_object_get(reply, "messages"), i, message)
 			log_add(log, number_member(message, "seq"),
 				token_of_text(text_member(message, "text")));
@@ -537,7 +538,7 @@ static void check_log(const struct world *world, unsigned room, const struct log
 {
 	size_t said = 0;
 
-	ck_assert_uint_eq(log->n, world->newest[room]);
+	REQUIRE(log->n == world->newest[room]);
 	for (unsigned i = 0; i < WRITERS; i++)
 		for (size_t number = 0; number < world->actors[i].n_said; number++) {
 			const struct said *one = &world->actors[i].said[number];
@@ -545,19 +546,18 @@ static void check_log(const struct world *world, unsigned room, const struct log
 			if (one->room != room)
 				continue;
 			said++;
-			ck_assert_uint_le(one->seq, log->n);
-			ck_assert_msg(log->tokens[one->seq - 1] == token_of(i, number),
-				      "w%u-%zu is not %" PRIu64 " of %s", i, number, one->seq,
-				      rooms[room]);
+			REQUIRE(one->seq <= log->n);
+			REQUIRE_MSG(log->tokens[one->seq - 1] == token_of(i, number),
+				    "w%u-%zu is not %" PRIu64 " of %s", i, number, one->seq,
+				    rooms[room]);
 		}
-	ck_assert_uint_eq(said, log->n);
+	REQUIRE(said == log->n);
 	for (unsigned i = 0; i < ACTORS; i++) {
 		const struct actor *actor = &world->actors[i];
 
-		ck_assert_uint_eq(actor->n_heard[room], log->n);
-		ck_assert_msg(
-			memcmp(actor->heard[room], log->tokens, log->n * sizeof(uint64_t)) == 0,
-			"%s heard something else than the log of %s", actor->nick, rooms[room]);
+		REQUIRE(actor->n_heard[room] == log->n);
+		REQUIRE_MSG(memcmp(actor->heard[room], log->tokens, log->n * sizeof(uint64_t)) == 0,
+			    "%s heard something else than the log of %s", actor->nick, rooms[room]);
 	}
 }
 
@@ -565,8 +565,8 @@ static sqlite3_stmt *prepare(sqlite3 *db, const char *sql)
 {
 	sqlite3_stmt *statement;
 
-	ck_assert_msg(sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK, "%s: %s", sql,
-		      sqlite3_errmsg(db));
+	REQUIRE_MSG(sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK, "%s: %s", sql,
+		    sqlite3_errmsg(db));
 	return statement;
 }
 
@@ -575,9 +575,10 @@ static void expect_row(sqlite3 *db, const char *sql, const char *want)
 {
 	sqlite3_stmt *statement = prepare(db, sql);
 
-	ck_assert_int_eq(sqlite3_step(statement), SQLITE_ROW);
-	ck_assert_str_eq((const char *)sqlite3_column_text(statement, 0), want);
-	ck_assert_int_eq(sqlite3_step(statement), SQLITE_DONE);
+	REQUIRE(sqlite3_step(statement) == SQLITE_ROW);
+	REQUIRE_MSG(strcmp((const char *)sqlite3_column_text(statement, 0), want) == 0,
+		    "%s instead of %s", (const char *)sqlite3_column_text(statement, 0), want);
+	REQUIRE(sqlite3_step(statement) == SQLITE_DONE);
 	(void)sqlite3_finalize(statement); /* it has said all */
 }
 
@@ -590,7 +591,7 @@ static void check_file(const struct world *world, struct log logs[static ROOMS])
 	sqlite3 *db;
 
 	(void)snprintf(path, sizeof path, "%s/state/rooms.db", world->server.directory);
-	ck_assert_int_eq(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+	REQUIRE(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK);
 	expect_row(db, "PRAGMA integrity_check", "ok");
 	statement = prepare(db, "SELECT name, place & (1 << 40) - 1, text FROM messages"
 				" JOIN rooms ON id = place >> 40 ORDER BY place");
@@ -598,11 +599,11 @@ static void check_file(const struct world *world, struct log logs[static ROOMS])
 		log_add(&stored[room_number((const char *)sqlite3_column_text(statement, 0))],
 			(uint64_t)sqlite3_column_int64(statement, 1),
 			token_of_text((const char *)sqlite3_column_text(statement, 2)));
-	ck_assert_int_eq(sqlite3_finalize(statement), SQLITE_OK);
+	REQUIRE(sqlite3_finalize(statement) == SQLITE_OK);
 	for (unsigned room = 0; room < ROOMS; room++) {
-		ck_assert_uint_eq(stored[room].n, logs[room].n);
+		REQUIRE(stored[room].n == logs[room].n);
 		for (size_t i = 0; i < stored[room].n; i++)
-			ck_assert(stored[room].tokens[i] == logs[room].tokens[i]);
+			REQUIRE(stored[room].tokens[i] == logs[room].tokens[i]);
 		free(stored[room].tokens);
 	}
 	expect_row(db,
@@ -657,7 +658,7 @@ START_TEST(crash)
 	struct log logs[ROOMS] = {0};
 	size_t killed;
 
-	ck_assert_ptr_nonnull(world);
+	REQUIRE(world);
 	world->server.notify = -1;
 	random_init_run(&world->random, "crash");
 	people(world);
@@ -670,7 +671,7 @@ START_TEST(crash)
 	await_ready(world);
 	settle(world);
 	report(world, killed);
-	ck_assert_uint_gt(world->newest[0], 0);
+	REQUIRE(world->newest[0] > 0);
 	for (unsigned room = 0; room < ROOMS; room++) {
 		ask_for_log(world, room, &logs[room]);
 		check_log(world, room, &logs[room]);
