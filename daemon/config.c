@@ -26,6 +26,7 @@ static const struct chat_config builtin_chat = {
 	.max_messages = 100000,
 	.max_rooms = 4096,
 	.max_rooms_per_client = 256,
+	.max_presence = 1000,
 	.max_requests = 256,
 	.max_topic = 1 << 10,
 	.max_memory = 16 << 20,

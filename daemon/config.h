@@ -31,7 +31,7 @@ enum {
 	CONFIG_TOPIC_MAX = 64 << 10,
 	CONFIG_ROOMS_MAX = 4096,	 /* that the configuration names */
 	CONFIG_ACCOUNTS_MAX = 1000,	 /* in one list of users and groups */
-	CONFIG_ALL_ROOMS_MAX = 1000000,	 /* of max_rooms and max_rooms_per_client */
+	CONFIG_ALL_ROOMS_MAX = 1000000,	 /* of max_rooms, max_rooms_per_client, max_presence */
 	CONFIG_REQUESTS_MAX = 65536,	 /* of max_requests */
 	CONFIG_RATE_MAX = 1000000,	 /* of rate */
 	CONFIG_HISTORY_MAX = 1000000000, /* of max_messages */
@@ -106,6 +106,7 @@ struct chat_config {
 	uint64_t rate, burst;  /* messages a second, and at once; both 0: no limit */
 	uint64_t max_rooms;    /* in all */
 	uint64_t max_rooms_per_client;
+	uint64_t max_presence; /* members up to which a room tells who comes and goes; 0: any */
 	uint64_t max_requests; /* of one client that wait for their replies */
 	uint64_t max_topic;    /* bytes */
 	uint64_t max_memory;   /* bytes of text that the log of a room that is not durable holds */

@@ -265,6 +265,7 @@ static const struct key chat_keys[] = {
 	{"max_rooms", key_number, CHAT(max_rooms), 1, CONFIG_ALL_ROOMS_MAX, "4096"},
 	{"max_rooms_per_client", key_number, CHAT(max_rooms_per_client), 1, CONFIG_ALL_ROOMS_MAX,
 	 "256"},
+	{"max_presence", key_number, CHAT(max_presence), 0, CONFIG_ALL_ROOMS_MAX, "1000"},
 	{"max_requests", key_number, CHAT(max_requests), 1, CONFIG_REQUESTS_MAX, "256"},
 	{"max_topic", key_size, CHAT(max_topic), CONFIG_TOPIC_MIN, CONFIG_TOPIC_MAX, "\"1K\""},
 	{"max_memory", key_size, CHAT(max_memory), 1, CONFIG_MEMORY_MAX, "\"16M\""},

@@ -168,9 +168,9 @@ static void print_chat(FILE *out, const struct chat_config *chat)
 	(void)fprintf(out,
 		      " };\n  rate: { messages = %" PRIu64 "; burst = %" PRIu64
 		      "; };\n  max_rooms = %" PRIu64 ";\n  max_rooms_per_client = %" PRIu64
-		      ";\n  max_requests = %" PRIu64 ";\n",
+		      ";\n  max_presence = %" PRIu64 ";\n  max_requests = %" PRIu64 ";\n",
 		      chat->rate, chat->burst, chat->max_rooms, chat->max_rooms_per_client,
-		      chat->max_requests);
+		      chat->max_presence, chat->max_requests);
 	quantity_format_size(size, chat->max_topic);
 	(void)fprintf(out, "  max_topic = \"%s\";\n", size);
 	quantity_format_size(size, chat->max_memory);

@@ -7,7 +7,10 @@
 
 #include "util.h"
 
-enum { REQUESTS_MAX = 16 }; /* of one administrator that wait for their replies */
+enum {
+	REQUESTS_MAX = 16, /* of one administrator that wait for their replies */
+	CLIENTS_MAX = 32,  /* of one user, whoever that is, so that nobody locks others out */
+};
 
 int control_configure(struct listener_config *ret_control, const char *path,
 		      const struct config *config)
@@ -28,6 +31,7 @@ int control_configure(struct listener_config *ret_control, const char *path,
 		.max_message = config->defaults.max_message,
 		.max_pending = config->defaults.max_pending,
 		.max_requests = REQUESTS_MAX,
+		.max_clients_per_address = CLIENTS_MAX,
 		.greeting = strdup(""),
 		.timeouts = config->defaults.timeouts,
 	};

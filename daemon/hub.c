@@ -216,12 +216,34 @@ static bool trim_some(struct hub *hub)
 	return r == 0 && any_more;
 }
 
+/* Takes away a few rooms of which nothing is left: nobody is there, and all has grown too old. */
+static void remove_some(struct hub *hub)
+{
+	struct room *room;
+	size_t n = 0;
+	int r = 0;
+
+	LIST_FOR_EACH(room, &hub->rooms, struct room, link) {
+		if (n == TRIMS || r < 0)
+			break;
+		if (!room_is_over(room))
+			continue;
+		n++;
+		r = hub_begin(hub);
+		if (r == 0)
+			r = store_remove_room(hub->store, room->stored);
+		if (hub_end(hub, r) == 0)
+			room_free(hub, room);
+	}
+}
+
 static void tick(struct hub *hub)
 {
 	uint64_t wait;
 
 	hub->now = wall_clock();
 	wait = trim_some(hub) ? TICK_SOON : TICK;
+	remove_some(hub);
 	hub_check_inquiries(hub);
 	hub_commit(hub);
 	(void)timer_set(loop_timers(hub->loop), &hub->tick, loop_now(hub->loop) + wait);

@@ -127,11 +127,12 @@ static void announce_nick(struct hub *hub, struct person *person, const char *be
 			.kind = CHAT_EVENT_LEAVE, .nick = before, .reason = reason};
 
 		if (membership->room->direct) {
-			/* The name of a guest who is gone may be another one's: it must not stay.
-			 */
+			/* What a guest was called may be what another one is called next. */
 			(void)room_rename_direct(membership->room, person);
 			continue;
 		}
+		if (!room_tells_presence(hub, membership->room))
+			continue;
 		room_broadcast(hub, membership->room, &event);
 		event = (struct chat_event){.kind = CHAT_EVENT_JOIN, .nick = person->nick};
 		room_broadcast(hub, membership->room, &event);
@@ -319,7 +320,7 @@ static struct membership *become_member(struct hub *hub, struct person *person, 
 	list_append(&person->memberships, &membership->in_person);
 	list_append(&room->members, &membership->in_room);
 	room->n_members++;
-	if (!room->direct)
+	if (room_tells_presence(hub, room))
 		room_broadcast(hub, room, &event);
 	return membership;
 }
@@ -359,12 +360,13 @@ static void cease_member(struct hub *hub, struct membership *membership, const c
 	struct room *room = membership->room;
 	struct chat_event event = {
 		.kind = CHAT_EVENT_LEAVE, .nick = membership->person->nick, .reason = reason};
+	bool tells = !told && room_tells_presence(hub, room);
 
 	list_remove(&membership->in_person);
 	list_remove(&membership->in_room);
 	free(membership);
 	room->n_members--;
-	if (!room->direct && !told)
+	if (tells)
 		room_broadcast(hub, room, &event);
 }
 

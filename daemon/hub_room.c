@@ -117,6 +117,14 @@ bool room_is_empty(const struct room *room)
 	return room->n_members == 0 && !room->history && !room->config && !*room->topic;
 }
 
+bool room_is_over(const struct room *room)
+{
+	return room->n_members == 0 && !room->config && !*room->topic && room->durable &&
+	       room->stored > 0 && room->history && !room->piece &&
+	       history_newest(room->history) >= 1 &&
+	       history_oldest(room->history) > history_newest(room->history);
+}
+
 uint64_t room_oldest(const struct room *room)
 {
 	return room->history ? history_oldest(room->history) : 1;
@@ -407,6 +415,13 @@ int hub_configure_rooms(struct hub *hub)
 		if (room_is_empty(room))
 			room_free(hub, room);
 	return 0;
+}
+
+bool room_tells_presence(const struct hub *hub, const struct room *room)
+{
+	uint64_t limit = hub->config->chat.max_presence;
+
+	return !room->direct && (limit == 0 || room->n_members <= limit);
 }
 
 bool room_admits(struct hub *hub, const struct room *room, const struct client *client)

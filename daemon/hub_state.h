@@ -195,8 +195,12 @@ int room_rename_direct(struct room *room, const struct person *person);
 /* What the room is called by those on a side. */
 const char *room_name(const struct room *room, unsigned side);
 bool room_is_empty(const struct room *room);
+/* Whether a room of the store is not needed any more: what was said there is kept no longer. */
+bool room_is_over(const struct room *room);
 void room_free(struct hub *hub, struct room *room);
 uint64_t room_oldest(const struct room *room);
+/* Whether a room tells who comes and goes. */
+bool room_tells_presence(const struct hub *hub, const struct room *room);
 /* Whether somebody may be in the room, or look into it. */
 bool room_admits(struct hub *hub, const struct room *room, const struct client *client);
 /* Readies the room's log for a message. Returns 0 or a negative errno. */

@@ -88,6 +88,71 @@ START_TEST(a_room_keeps_its_log_whatever_a_reload_says)
 }
 END_TEST
 
+START_TEST(a_full_room_does_not_tell_who_comes_and_goes)
+{
+	struct server server;
+	CHATTER anna;
+	CHATTER ben;
+
+	chat_start(&server, "", "max_presence = 2;");
+	chatter_enter(&anna, &server, "anna", "ops");
+	chatter_enter(&ben, &server, "ben", "ops");
+	expect_event(&anna, "{'event':'join','room':'ops','nick':'ben'}");
+	{
+		CHATTER carl;
+
+		chatter_enter(&carl, &server, "carl", "ops");
+		expect_no_event(&anna);
+		expect_ok(&carl, "{'op':'hello','nick':'karl'}");
+		chatter_say(&carl, "ops", 1, "hello");
+		expect_message(&anna, "ops", 1, "hello");
+		expect_ok(&carl, "{'op':'leave','room':'ops'}");
+	}
+	/* There are two again. */
+	expect_no_event(&anna);
+	expect_ok(&ben, "{'op':'leave','room':'ops'}");
+	expect_event(&anna, "{'event':'leave','room':'ops','nick':'ben'}");
+	server_stop(&server);
+}
+END_TEST
+
+/* Whether there is a room of this name, as chatter sees it. */
+static bool is_there(struct chatter *chatter, const char *name)
+{
+	json_t *reply = chatter_ask(chatter, "{'op':'rooms'}"), *room;
+	bool found = false;
+	size_t i;
+
+	json_array_foreach(json_object_get(reply, "rooms"), i, room)
+		found |= strcmp(json_string_value(json_object_get(room, "room")), name) == 0;
+	json_decref(reply);
+	return found;
+}
+
+START_TEST(a_room_goes_when_all_in_it_is_too_old)
+{
+	uint64_t deadline = harness_now() + (uint64_t)harness_patience();
+	struct server server;
+	CHATTER anna;
+
+	chat_start(&server, "", "%s", "history: { max_age = \"50ms\"; };");
+	chatter_enter(&anna, &server, "anna", "old");
+	expect_ok(&anna, "{'op':'join','room':'named'}");
+	chatter_say(&anna, "old", 1, "one");
+	expect_ok(&anna, "{'op':'say','room':'named','text':'two'}");
+	expect_ok(&anna, "{'op':'topic','room':'named','text':'stays'}");
+	expect_ok(&anna, "{'op':'leave','room':'old'}");
+	expect_ok(&anna, "{'op':'leave','room':'named'}");
+	while (is_there(&anna, "old"))
+		harness_pause(deadline, "the room to go");
+	ck_assert(is_there(&anna, "named"));
+	drop_events(&anna);
+	expect_ok(&anna, "{'op':'join','room':'old'}");
+	chatter_say(&anna, "old", 1, "anew");
+	server_stop(&server);
+}
+END_TEST
+
 START_TEST(a_user_gets_the_name_that_a_guest_took_before)
 {
 	struct server server;
@@ -161,6 +226,8 @@ int main(void)
 
 	harness_add(suite, a_reload_takes_rights_away);
 	harness_add(suite, a_room_keeps_its_log_whatever_a_reload_says);
+	harness_add(suite, a_full_room_does_not_tell_who_comes_and_goes);
+	harness_add(suite, a_room_goes_when_all_in_it_is_too_old);
 	harness_add(suite, a_user_gets_the_name_that_a_guest_took_before);
 	harness_add(suite, a_talk_goes_by_the_name_that_its_guest_has);
 	harness_add(suite, a_talk_that_a_guest_has_left_ends_with_the_guest);

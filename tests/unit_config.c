@@ -311,6 +311,7 @@ START_TEST(tells_of_every_key_in_the_sample)
 					   "burst = ",
 					   "max_rooms = ",
 					   "max_rooms_per_client = ",
+					   "max_presence = ",
 					   "max_requests = ",
 					   "max_topic = ",
 					   "max_memory = ",

@@ -64,6 +64,7 @@ START_TEST(has_defaults)
 		ck_assert_uint_eq(chat->max_rooms, 4096);
 		ck_assert_uint_eq(chat->max_rooms_per_client, 256);
 		ck_assert_uint_eq(chat->max_requests, 256);
+		ck_assert_uint_eq(chat->max_presence, 1000);
 		ck_assert_uint_eq(chat->max_topic, 1024);
 		ck_assert_uint_eq(chat->max_memory, 16777216);
 		ck_assert_uint_eq(chat->n_rooms, 1);
@@ -82,7 +83,8 @@ START_TEST(takes_every_key)
 		load("chat: { rooms: ( { name = \"a\"; } ); guests = false; create_rooms = false;\n"
 		     "admins = [ \"anna\", \"@wheel\" ]; history: { max_messages = 5;\n"
 		     "max_age = \"90d\"; }; rate: { messages = 2; burst = 9; }; max_rooms = 7;\n"
-		     "max_rooms_per_client = 6; max_requests = 4; max_topic = \"2K\";\n"
+		     "max_rooms_per_client = 6; max_presence = 9; max_requests = 4; "
+		     "max_topic = \"2K\";\n"
 		     "max_memory = 3; };");
 	const struct chat_config *chat = &config->chat;
 
@@ -98,6 +100,7 @@ START_TEST(takes_every_key)
 	ck_assert_uint_eq(chat->max_rooms, 7);
 	ck_assert_uint_eq(chat->max_rooms_per_client, 6);
 	ck_assert_uint_eq(chat->max_requests, 4);
+	ck_assert_uint_eq(chat->max_presence, 9);
 	ck_assert_uint_eq(chat->max_topic, 2048);
 	ck_assert_uint_eq(chat->max_memory, 3);
 	ck_assert_uint_eq(chat->n_rooms, 1);
@@ -275,7 +278,8 @@ static const struct {
 	{CHAT("guest = true;"), "f:2: the key \"guest\" is unknown; did you mean \"guests\"?\n"},
 	{CHAT("x = 1;"),
 	 "f:2: the key \"x\" is unknown; known are guests, create_rooms, admins, history, rate, "
-	 "max_rooms, max_rooms_per_client, max_requests, max_topic, max_memory, rooms\n"},
+	 "max_rooms, max_rooms_per_client, max_presence, max_requests, max_topic, max_memory, "
+	 "rooms\n"},
 	{CHAT("guests = 1;"), "f:2: chat.guests needs true or false, not a whole number; write, "
 			      "say, guests = true;\n"},
 	{CHAT("create_rooms = \"no\";"), "f:2: chat.create_rooms needs true or false, not a "
@@ -310,6 +314,8 @@ static const struct {
 	 "f:2: chat.max_rooms_per_client is 1000001; it must be from 1 to 1000000\n"},
 	{CHAT("max_requests = 65537;"),
 	 "f:2: chat.max_requests is 65537; it must be from 1 to 65536\n"},
+	{CHAT("max_presence = 1000001;"),
+	 "f:2: chat.max_presence is 1000001; it must be from 0 to 1000000\n"},
 	{CHAT("max_topic = 63;"), "f:2: chat.max_topic is 63; it must be from 64 to 64K\n"},
 	{CHAT("max_topic = \"1X\";"),
 	 "f:2: chat.max_topic is \"1X\", which is no size; write bytes, or a number with K, M or "
