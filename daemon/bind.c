@@ -190,7 +190,10 @@ static const struct reason {
 	 "no interface of this host has the address: listen on one it has ('ip address' shows "
 	 "them), or on *",
 	 NULL},
-	{EAFNOSUPPORT, EX_UNAVAILABLE, "this host does not have that address family", NULL},
+	{EAFNOSUPPORT, EX_UNAVAILABLE,
+	 "this host does not have that address family, or the service may not use it: then the "
+	 "service manager opens it, with 'systemctl daemon-reload && systemctl restart retortd'",
+	 NULL},
 };
 
 /* Whether holder_find() has found this very process. */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "config_problem.h"
 #include "log.h"
 #include "util.h"
 
@@ -253,20 +254,86 @@ static bool same_sockets(const struct listener_config *a, const struct listener_
 	return true;
 }
 
-/* Its connections would be of the one service, and those that come of the other. */
-static int refuse_service(const struct listener_config *config)
+/*
+ * What the service manager has opened, it alone can open elsewhere or close for good; and where it
+ * has opened everything, this process may not be able to open anything.
+ */
+#define REMEDY                                                                          \
+	"the service manager opens the sockets: 'systemctl daemon-reload && systemctl " \
+	"restart retortd' does it, and drops nobody who is connected"
+
+static bool is_inherited(const struct listener *listener)
 {
-	log_write(LOG_CONFIG_PROBLEM, &(struct log_about){.listener = config->name},
-		  "another service for it takes 'systemctl restart retortd'");
-	return EX_CONFIG;
+	struct listening *listening;
+
+	LIST_FOR_EACH(listening, &listener->sockets, struct listening, link)
+		if (listening->inherited)
+			return true;
+	return false;
+}
+
+static bool is_all_inherited(const struct listeners *listeners)
+{
+	struct listener *listener;
+
+	LIST_FOR_EACH(listener, &listeners->all, struct listener, link)
+		if (!listener->permanent && !listener->gone && !is_inherited(listener))
+			return false;
+	return !list_empty(&listeners->all);
+}
+
+static struct place place_of(const struct listener_config *config)
+{
+	return (struct place){config->file, config->line};
+}
+
+/* Notes why a listener cannot become what config says, if so. Returns 0, or an exit status. */
+static int refuse_step(const struct listeners *listeners, const struct step *step,
+		       struct config_problems *problems)
+{
+	const struct listener_config *config = step->config, *former = step->listener->config;
+	int r = 0;
+
+	if (step->fresh && is_all_inherited(listeners))
+		r = config_problem(problems, place_of(config),
+				   "listener \"%s\" is new, and " REMEDY, config->name)
+			    ?: EX_CONFIG;
+	else if (!step->fresh && former->settings.service != config->settings.service)
+		/* Its connections would be of the one service, and those that come of the other. */
+		r = config_problem(problems, place_of(config),
+				   "service: another one for listener \"%s\" takes 'systemctl "
+				   "restart retortd'",
+				   config->name)
+			    ?: EX_CONFIG;
+	else if (!step->fresh && step->moved && is_inherited(step->listener))
+		r = config_problem(problems, place_of(config),
+				   "listen, mode, user or group of listener \"%s\" has changed, "
+				   "and " REMEDY,
+				   config->name)
+			    ?: EX_CONFIG;
+	return r < 0 ? out_of_memory(config->name) : r;
+}
+
+/* Likewise for a listener that is in the new configuration no more. */
+static int refuse_end(const struct listener *listener, struct config_problems *problems)
+{
+	int r;
+
+	if (!is_inherited(listener))
+		return 0;
+	r = config_problem(problems, (struct place){listener->config->file, 0},
+			   "listener \"%s\" is gone, and " REMEDY, listener->name);
+	return r < 0 ? out_of_memory(listener->name) : EX_CONFIG;
 }
 
 /* Plans what is to become of one listener. Returns 0, or an exit status when it cannot be. */
 static int plan_step(struct listeners *listeners, struct generation *generation,
-		     const struct listener_config *config, struct list *steps)
+		     const struct listener_config *config, struct list *steps,
+		     struct config_problems *problems)
 {
 	struct inherited none = {0};
 	struct step *step = calloc(1, sizeof(*step));
+	int status;
 
 	if (!step)
 		return out_of_memory(config->name);
@@ -280,30 +347,39 @@ static int plan_step(struct listeners *listeners, struct generation *generation,
 		step->moved = true;
 	} else {
 		step->moved = !same_sockets(step->listener->config, config);
-		if (step->listener->config->settings.service != config->settings.service)
-			return refuse_service(config);
 	}
 	if (!step->listener)
 		return out_of_memory(config->name);
-	return step->moved ? listener_open(step->listener, config, &none, &listeners->all,
-					   &step->opened)
-			   : 0;
+	status = refuse_step(listeners, step, problems);
+	if (status != 0 || !step->moved)
+		return status;
+	return listener_open(step->listener, config, &none, &listeners->all, &step->opened);
 }
 
 int listeners_plan(struct listeners *listeners, struct generation *generation,
-		   struct plan *ret_plan)
+		   struct plan *ret_plan, struct config_problems *problems)
 {
 	const struct config *config = generation->config;
+	struct listener *listener;
 	int status = 0;
 
 	ret_plan->generation = generation;
 	list_init(&ret_plan->steps);
 	for (size_t i = 0; i < config->n_listeners; i++) {
-		int r = plan_step(listeners, generation, &config->listeners[i], &ret_plan->steps);
+		int r = plan_step(listeners, generation, &config->listeners[i], &ret_plan->steps,
+				  problems);
 
 		if (r != 0)
 			status = r;
 	}
+	LIST_FOR_EACH(listener, &listeners->all, struct listener, link)
+		if (!listener->permanent && !listener->gone &&
+		    !config_find(config, listener->name)) {
+			int r = refuse_end(listener, problems);
+
+			if (r != 0)
+				status = r;
+		}
 	return status;
 }
 

@@ -44,11 +44,11 @@ int listeners_serve(struct listeners *listeners);
 
 /*
  * Opens what generation asks for beyond what is open, and changes nothing. Returns 0, or an exit
- * status of sysexits.h after everything that is wrong has been logged. plan_done() is due in both
- * cases.
+ * status of sysexits.h after everything that is wrong has been logged or, where it takes more than
+ * a reload, is in problems. plan_done() is due in both cases.
  */
 int listeners_plan(struct listeners *listeners, struct generation *generation,
-		   struct plan *ret_plan);
+		   struct plan *ret_plan, struct config_problems *problems);
 
 /*
  * Does what was planned: afterwards generation is what is served to new clients, and what it does

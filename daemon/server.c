@@ -13,6 +13,7 @@
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 
+#include "config_problem.h"
 #include "control.h"
 #include "hub.h"
 #include "listeners.h"
@@ -167,8 +168,9 @@ static void switch_to(struct server *server, struct plan *plan, struct store *st
 	door_adjust(&server->door);
 }
 
-/* Takes config over. Returns 0, or not 0 when nothing is changed, and why has been logged. */
-static int change_to(struct server *server, struct config *config)
+/* Takes config over. Returns 0, or not 0 when nothing is changed, and why is logged or a problem.
+ */
+static int change_to(struct server *server, struct config *config, struct config_problems *problems)
 {
 	struct generation *generation;
 	struct store *store = NULL;
@@ -176,15 +178,16 @@ static int change_to(struct server *server, struct config *config)
 	int r;
 
 	if (config->workers != server->generation->config->workers) {
-		log_write(LOG_CONFIG_PROBLEM, NULL,
-			  "workers: another number of them takes 'systemctl restart retortd'");
 		config_free(config);
-		return -EINVAL;
+		return config_problem(problems, (struct place){"configuration", 0},
+				      "workers: another number of them takes 'systemctl restart "
+				      "retortd'")
+			       ?: -EINVAL;
 	}
 	generation = generation_new(config);
 	if (!generation)
 		return -ENOMEM;
-	r = listeners_plan(&server->listeners, generation, &plan);
+	r = listeners_plan(&server->listeners, generation, &plan, problems);
 	if (r == 0)
 		r = open_store(server, config, &store);
 	if (r == 0)
@@ -208,9 +211,9 @@ static void reload(struct server *server)
 	(void)sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, microseconds());
 	server->reloads = STEAL(server->reloads_due);
 	r = server->load(&config, &problems);
-	log_lines(LOG_CONFIG_PROBLEM, (const char *)problems.text.data, problems.text.len);
 	if (r == 0)
-		r = change_to(server, config);
+		r = change_to(server, config, &problems);
+	log_lines(LOG_CONFIG_PROBLEM, (const char *)problems.text.data, problems.text.len);
 	if (r != 0) {
 		log_write(LOG_NOT_RELOADED, NULL, "configuration not reloaded: nothing is changed");
 		(void)sd_notify(false, "READY=1");

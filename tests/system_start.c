@@ -505,6 +505,50 @@ START_TEST(inherited_name_before_address)
 }
 END_TEST
 
+/* Expects a reload of this configuration to be refused with these words, and to change nothing. */
+static void expect_not_reloaded(struct server *server, const char *config, const char *words)
+{
+	server_write_config(server, "%s", config);
+	server_signal(server, SIGHUP);
+	free(server_wait_log(server, words));
+	free(server_wait_log(server, "configuration not reloaded"));
+}
+
+/* What the service manager has opened only it can move, close or add to. */
+START_TEST(inherited_is_the_managers)
+{
+	CLEANUP(closep) int listening = -1, fd = -1;
+	char path[SERVER_PATH_MAX + 16], address[SERVER_PATH_MAX + 32];
+	struct server server;
+
+	server_init(&server);
+	(void)sprintf(path, "%s/manager.sock", server.directory);
+	listening = unix_socket(path, true);
+	server_start(&server, &(struct server_setup){.config = "listeners: ({ "
+							       "name = \"a\"; framing = \"line\"; "
+							       "listen = \"unix:a.sock\"; });",
+						     .fds = &listening,
+						     .n_fds = 1,
+						     .fd_names = "a"});
+	expect_not_reloaded(&server,
+			    "\nlisteners: ({ name = \"a\"; framing = \"line\"; listen = "
+			    "\"unix:b.sock\"; });",
+			    "retortd.conf:2: listen, mode, user or group of listener \"a\" has "
+			    "changed, and the service manager opens the sockets: 'systemctl "
+			    "daemon-reload && systemctl restart retortd'");
+	expect_not_reloaded(&server,
+			    "listeners: ({ name = \"a\"; framing = \"line\"; listen = "
+			    "\"unix:a.sock\"; },\n{ name = \"b\"; listen = \"unix:b.sock\"; });",
+			    "retortd.conf:2: listener \"b\" is new, and the service manager opens");
+	expect_not_reloaded(&server, "listeners: ({ name = \"b\"; listen = \"unix:b.sock\"; });",
+			    "retortd.conf: listener \"a\" is gone, and the service manager opens");
+	(void)sprintf(address, "unix:%s", path);
+	fd = connect_to(address);
+	send_text(fd, "abc\n");
+	expect_text(fd, "abc\n");
+	server_stop(&server);
+}
+END_TEST
 /* The manager's control socket is not taken for that of another daemon. */
 START_TEST(inherited_control_socket)
 {
@@ -623,6 +667,7 @@ int main(void)
 	harness_add(suite, no_address_of_a_name);
 	harness_add(suite, inherited_by_name_and_by_address);
 	harness_add(suite, inherited_name_before_address);
+	harness_add(suite, inherited_is_the_managers);
 	harness_add(suite, inherited_control_socket);
 	harness_add(suite, inherited_datagrams);
 	harness_add(suite, notifications);
