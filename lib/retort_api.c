@@ -166,7 +166,7 @@ int retort_timeout(const struct retort *retort)
 {
 	if (!list_empty(&retort->inbox.items))
 		return 0;
-	return moment_wait(process_due(retort));
+	return clock_wait_ms(process_due(retort));
 }
 
 int retort_process(struct retort *retort)
@@ -242,7 +242,7 @@ int retort_submit(struct retort *retort, const struct retort_request *request, u
 static int await(struct retort *retort, uint64_t deadline)
 {
 	struct pollfd poll_fd = {.fd = retort_fd(retort), .events = process_events(retort)};
-	const int wait = moment_wait(MIN(deadline, process_due(retort)));
+	const int wait = clock_wait_ms(MIN(deadline, process_due(retort)));
 
 	if (poll(&poll_fd, 1, wait) < 0 && errno != EINTR)
 		return -errno;
@@ -251,7 +251,7 @@ static int await(struct retort *retort, uint64_t deadline)
 
 int retort_next(struct retort *retort, int timeout, struct retort_event *ret_event)
 {
-	const uint64_t deadline = moment_after(moment_now(), timeout);
+	const uint64_t deadline = clock_after(clock_now(), timeout);
 	int r;
 
 	item_free(STEAL(retort->current));
@@ -259,7 +259,7 @@ int retort_next(struct retort *retort, int timeout, struct retort_event *ret_eve
 		r = process_step(retort);
 		if (!list_empty(&retort->inbox.items))
 			break;
-		if (r == 0 && deadline <= moment_now())
+		if (r == 0 && deadline <= clock_now())
 			return 0;
 		if (r == 0)
 			r = await(retort, deadline);
@@ -273,7 +273,7 @@ int retort_next(struct retort *retort, int timeout, struct retort_event *ret_eve
 
 int retort_connect(struct retort *retort, int timeout)
 {
-	const uint64_t deadline = moment_after(moment_now(), timeout);
+	const uint64_t deadline = clock_after(clock_now(), timeout);
 	int r = 0;
 
 	if (retort->phase == PHASE_FAILED)
@@ -284,7 +284,7 @@ int retort_connect(struct retort *retort, int timeout)
 			return 0;
 		if (retort->phase == PHASE_FAILED && retort->refusal)
 			return retort->refusal;
-		if (r == 0 && deadline <= moment_now())
+		if (r == 0 && deadline <= clock_now())
 			r = -ETIMEDOUT;
 		if (r == 0)
 			r = await(retort, deadline);
@@ -313,7 +313,7 @@ static int await_answer(struct retort *retort, uint64_t deadline)
 		r = process_step(retort);
 		if (retort->answer)
 			return 0;
-		if (r == 0 && deadline <= moment_now())
+		if (r == 0 && deadline <= clock_now())
 			r = -ETIMEDOUT;
 		if (r == 0 && retort->inbox.cost >= CALL_INBOX_LIMIT)
 			r = -ENOBUFS;
@@ -327,7 +327,7 @@ static int await_answer(struct retort *retort, uint64_t deadline)
 int retort_call(struct retort *retort, const struct retort_request *request, int timeout,
 		const struct retort_reply **ret_reply)
 {
-	const uint64_t deadline = moment_after(moment_now(), timeout);
+	const uint64_t deadline = clock_after(clock_now(), timeout);
 	const struct retort_reply *reply;
 	uint64_t cookie = 0;
 	int r;

@@ -14,8 +14,8 @@ enum { UNSENT_MAX = 256 * 1024 /* bytes; requests above that wait as they are */
 
 static void begin(struct retort *retort)
 {
-	const uint64_t now = moment_now();
-	uint64_t deadline = moment_after(now, retort->timeout);
+	const uint64_t now = clock_now();
+	uint64_t deadline = clock_after(now, retort->timeout);
 
 	if (retort->phase == PHASE_IDLE)
 		state_restart(retort);
@@ -34,7 +34,7 @@ static int say_hello(struct retort *retort)
 		.user = retort->login,
 	};
 
-	retort->hello_at = MOMENT_NEVER;
+	retort->hello_at = DEADLINE_NONE;
 	return state_ask(retort, &request, ASKED_BY_HELLO, retort->asked.next, NULL);
 }
 
@@ -66,7 +66,7 @@ static int go_live(struct retort *retort)
 static int greet(struct retort *retort)
 {
 	retort->phase = PHASE_GREETING;
-	retort->heard_at = moment_now();
+	retort->heard_at = clock_now();
 	return needs_hello(retort) ? say_hello(retort) : go_live(retort);
 }
 
@@ -182,7 +182,7 @@ static bool receive(struct retort *retort)
 		end_with(retort, r);
 	if (r <= 0)
 		return r == 0;
-	retort->heard_at = moment_now();
+	retort->heard_at = clock_now();
 	while (take_frame(retort))
 		;
 	return false;
@@ -231,7 +231,7 @@ static int send_one(struct retort *retort, struct asked *asked)
 		return 1;
 	}
 	if (!state_owed(retort))
-		retort->heard_at = moment_now();
+		retort->heard_at = clock_now();
 	asked->sent = true;
 	return 0;
 }
@@ -261,7 +261,7 @@ static void transmit(struct retort *retort)
 {
 	int r = 0;
 
-	if (retort->hello_at <= moment_now())
+	if (retort->hello_at <= clock_now())
 		r = say_hello(retort);
 	if (r == 0)
 		r = queue_requests(retort);
@@ -277,8 +277,8 @@ static void transmit(struct retort *retort)
 static uint64_t overdue(const struct retort *retort)
 {
 	if (!state_owed(retort) && !retort->closing)
-		return MOMENT_NEVER;
-	return moment_after(retort->heard_at, retort->timeout);
+		return DEADLINE_NONE;
+	return clock_after(retort->heard_at, retort->timeout);
 }
 
 /* Whom it kept waiting is told; the others' requests are sent again. */
@@ -296,7 +296,7 @@ int process_step(struct retort *retort)
 	bool silent;
 
 	if (retort->phase == PHASE_IDLE ||
-	    (retort->phase == PHASE_WAITING && retort->retry_at <= moment_now()))
+	    (retort->phase == PHASE_WAITING && retort->retry_at <= clock_now()))
 		begin(retort);
 	if (retort->phase == PHASE_CONNECTING)
 		go_on_connecting(retort);
@@ -304,7 +304,7 @@ int process_step(struct retort *retort)
 		silent = receive(retort);
 		if (state_is_connected(retort))
 			transmit(retort);
-		if (state_is_connected(retort) && silent && overdue(retort) <= moment_now())
+		if (state_is_connected(retort) && silent && overdue(retort) <= clock_now())
 			end_of_patience(retort);
 	}
 	return retort->phase == PHASE_FAILED ? retort->failure : 0;
@@ -342,7 +342,7 @@ uint64_t process_due(const struct retort *retort)
 	case PHASE_CONNECTING:
 		return retort->wire.due;
 	case PHASE_FAILED:
-		return MOMENT_NEVER;
+		return DEADLINE_NONE;
 	default:
 		return wants_input(retort) ? MIN(retort->hello_at, overdue(retort))
 					   : retort->hello_at;

@@ -335,7 +335,7 @@ static int nick_is_taken(struct retort *retort, const struct chat_reply *reply)
 	item_set_status(item, (int)refusal_of(reply), reply->token, reply->message);
 	item->event.retry = wait;
 	inbox_put(&retort->inbox, item);
-	retort->hello_at = MIN(moment_after(moment_now(), wait), state_patience_ends(retort));
+	retort->hello_at = MIN(clock_after(clock_now(), wait), state_patience_ends(retort));
 	return 0;
 }
 
@@ -373,7 +373,7 @@ static int hello_refused(struct retort *retort, struct asked *asked, const struc
 	if (may_guess(retort, refusal))
 		return guess_nick(retort, asked);
 	if (refusal == RETORT_NICK_IN_USE && retort->lives > 0 &&
-	    moment_now() < state_patience_ends(retort)) {
+	    clock_now() < state_patience_ends(retort)) {
 		int r = nick_is_taken(retort, reply);
 
 		if (r == 0)

@@ -11,7 +11,7 @@
 enum {
 	BACK_OFF_FIRST = 100, /* milliseconds */
 	BACK_OFF_MAX = 10000,
-	STEADY = 1000,	/* a connection that lasted this long was one */
+	STEADY = 1000,	/* milliseconds: a connection that lasted this long was one */
 	LOSSES_MAX = 3, /* connections that one request may cost */
 	TIMEOUT = 5000,
 	MAX_MESSAGE = 16 * 1024 * 1024,
@@ -28,7 +28,7 @@ int state_init(struct retort *retort, struct endpoint *endpoints, size_t n_endpo
 		.timeout = TIMEOUT,
 		.patience = {0, -1},
 		.max_message = MAX_MESSAGE,
-		.hello_at = MOMENT_NEVER,
+		.hello_at = DEADLINE_NONE,
 		.inbox_limit = INBOX_LIMIT,
 	};
 	wire_init(&retort->wire);
@@ -225,8 +225,8 @@ static int rejoin(struct retort *retort)
 int state_live(struct retort *retort, struct item *item)
 {
 	retort->phase = PHASE_LIVE;
-	retort->hello_at = MOMENT_NEVER;
-	retort->live_at = moment_now();
+	retort->hello_at = DEADLINE_NONE;
+	retort->live_at = clock_now();
 	retort->useful = false;
 	retort->lives++;
 	if (item->event.kind == RETORT_CONNECTED) {
@@ -256,7 +256,7 @@ int state_back_off(unsigned tries)
 
 uint64_t state_patience_ends(const struct retort *retort)
 {
-	return moment_after(retort->trouble, retort->patience[retort->lives > 0]);
+	return clock_after(retort->trouble, retort->patience[retort->lives > 0]);
 }
 
 /* The library's own request is void: what it was for is done anew on the next connection. */
@@ -307,7 +307,7 @@ static void disconnect(struct retort *retort, int status, const char *text)
 	item_free(STEAL(retort->greeting));
 	retort->rejoins = 0;
 	retort->hellos = 0;
-	retort->hello_at = MOMENT_NEVER;
+	retort->hello_at = DEADLINE_NONE;
 	retort->closing = false;
 }
 
@@ -344,14 +344,14 @@ static bool patience_is_over(const struct retort *retort, bool was_live)
 	/* A connection that was lost is made once more, whatever the patience. */
 	if (was_live && retort->tries == 1)
 		return false;
-	return moment_now() >= state_patience_ends(retort);
+	return clock_now() >= state_patience_ends(retort);
 }
 
 void state_end(struct retort *retort, int status, const char *token, const char *text)
 {
 	const bool was_live = retort->phase == PHASE_LIVE;
 	const bool at_once = retort->closing && retort->come_back;
-	const uint64_t now = moment_now();
+	const uint64_t now = clock_now();
 	int retry;
 
 	if (retort->closing && !retort->come_back) {
@@ -359,7 +359,8 @@ void state_end(struct retort *retort, int status, const char *token, const char 
 		return;
 	}
 	/* One that comes and goes all the time, and brings nothing, is no connection. */
-	if (was_live && (retort->useful || retort->lives == 1 || now - retort->live_at >= STEADY)) {
+	if (was_live &&
+	    (retort->useful || retort->lives == 1 || clock_after(retort->live_at, STEADY) <= now)) {
 		retort->trouble = now;
 		retort->tries = 0;
 	}
@@ -372,16 +373,16 @@ void state_end(struct retort *retort, int status, const char *token, const char 
 	disconnect(retort, status, retort->problem);
 	retry = at_once && retort->tries == 1 ? 0 : state_back_off(retort->tries);
 	retort->phase = PHASE_WAITING;
-	retort->retry_at = now + (uint64_t)retry;
+	retort->retry_at = clock_after(now, retry);
 	if (retort->tries > 1) /* the last try is when patience ends */
 		retort->retry_at = MIN(retort->retry_at, state_patience_ends(retort));
-	tell_disconnected(retort, status, (int)(retort->retry_at - now));
+	tell_disconnected(retort, status, (int)((retort->retry_at - now) / NSEC_PER_MSEC));
 }
 
 void state_restart(struct retort *retort)
 {
 	retort->phase = PHASE_IDLE;
-	retort->trouble = moment_now();
+	retort->trouble = clock_now();
 	retort->tries = 0;
 	retort->failure = retort->refusal = 0;
 }

@@ -7,9 +7,9 @@
  * answers mean retort_receive.c's.
  */
 
+#include "clock.h"
 #include "retort.h"
 #include "retort_asked.h"
-#include "retort_clock.h"
 #include "retort_cursor.h"
 #include "retort_item.h"
 #include "retort_wire.h"
@@ -116,7 +116,7 @@ void state_give_up(struct retort *retort, int status, const char *token, const c
 /* Begins from the beginning. */
 void state_restart(struct retort *retort);
 
-/* How long there is patience from now on; MOMENT_NEVER: no limit. */
+/* How long there is patience from now on; DEADLINE_NONE: no limit. */
 uint64_t state_patience_ends(const struct retort *retort);
 
 /* Milliseconds to wait after this many tries. */

@@ -4,7 +4,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-#include "retort_clock.h"
+#include "clock.h"
 #include "util.h"
 
 enum {
@@ -15,7 +15,7 @@ enum {
 
 void wire_init(struct wire *wire)
 {
-	*wire = (struct wire){.fd = -1, .due = MOMENT_NEVER};
+	*wire = (struct wire){.fd = -1, .due = DEADLINE_NONE};
 }
 
 void wire_done(struct wire *wire)
@@ -77,7 +77,7 @@ static int begin(struct wire *wire, uint64_t now)
 		wire->fd = fd;
 		/* Each gets its share of the time, so that a silent one does not take it all. */
 		wire->due = wire->deadline;
-		if (wire->deadline != MOMENT_NEVER && wire->deadline > now)
+		if (wire->deadline != DEADLINE_NONE && wire->deadline > now)
 			wire->due = now + (wire->deadline - now) / wire->n_endpoints;
 	}
 	if (connect(wire->fd, (const struct sockaddr *)&endpoint->socket, endpoint->len) == 0)
@@ -125,12 +125,12 @@ static void give_up_endpoint(struct wire *wire, int error)
 int wire_connect(struct wire *wire)
 {
 	while (wire->n_endpoints > 0) {
-		const uint64_t now = moment_now();
+		const uint64_t now = clock_now();
 		int r = wire->connecting ? go_on(wire, now) : begin(wire, now);
 
 		/* A Unix socket whose backlog is full says so, and cannot be polled for room. */
 		if (r == -EAGAIN) {
-			wire->due = MIN(now + AGAIN, wire->deadline);
+			wire->due = MIN(clock_after(now, AGAIN), wire->deadline);
 			if (now < wire->deadline)
 				return 0;
 			r = -ETIMEDOUT;

@@ -38,7 +38,7 @@ void wire_done(struct wire *wire);
 
 /*
  * Begins to connect; endpoints are borrowed until it is connected. deadline is for all of them
- * together (MOMENT_NEVER: none). wire_connect() goes on: first at once, then when the fd is
+ * together (DEADLINE_NONE: none). wire_connect() goes on: first at once, then when the fd is
  * writable or wire->due has come.
  */
 void wire_start(struct wire *wire, const struct endpoint *endpoints, size_t n_endpoints,

@@ -21,6 +21,12 @@ static inline uint64_t clock_now(void)
 	return (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
 }
 
+/* The deadline that is ms after now; none, when ms is negative. */
+static inline uint64_t clock_after(uint64_t now, int ms)
+{
+	return ms < 0 ? DEADLINE_NONE : now + (uint64_t)ms * NSEC_PER_MSEC;
+}
+
 /* What to give poll(2) or epoll_wait(2) to wake up at the deadline and not before. */
 static inline int clock_wait_ms(uint64_t deadline)
 {
