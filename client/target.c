@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DEFAULT_ADDRESS	 "unix:chat.sock"
-#define DEFAULT_CONTROL	 "unix:control.sock"
-#define SYSTEM_DIRECTORY "/run/retort"
+#include "retort_where.h"
+
+#define DEFAULT_CONTROL "unix:control.sock"
 
 void target_done(struct target *target)
 {
@@ -23,57 +23,12 @@ static int resolve_failed(const struct target *target, int error, const char *pr
 	return error == -ENAMETOOLONG ? STATUS_USAGE : STATUS_NO_HOST;
 }
 
-/* Adds the endpoints that address stands for, with relative Unix paths in directory. */
-static int add_endpoints(struct target *target, const struct address *address,
-			 const char *directory)
-{
-	CLEANUP(freep) struct endpoint *more = NULL;
-	const char *problem = NULL;
-	struct endpoint *endpoints;
-	size_t n;
-	int r;
-
-	r = address_resolve(address, false, directory, &more, &n, &problem);
-	if (r < 0)
-		return resolve_failed(target, r, problem);
-	endpoints = reallocarray(target->endpoints, target->n_endpoints + n, sizeof(*endpoints));
-	if (!endpoints)
-		return out_of_memory();
-	memcpy(endpoints + target->n_endpoints, more, n * sizeof(*endpoints));
-	target->endpoints = endpoints;
-	target->n_endpoints += n;
-	return STATUS_GO_ON;
-}
-
-/* A relative path is looked for where retortd makes it: the system's first, then this user's. */
-static int add_runtime_endpoints(struct target *target, const struct address *address)
-{
-	CLEANUP(freep) char *directory = runtime_directory();
-	const char *user = getenv("XDG_RUNTIME_DIR");
-	CLEANUP(freep) char *users = NULL;
-	const char *tried[] = {NULL, SYSTEM_DIRECTORY, NULL};
-	int status = STATUS_GO_ON;
-
-	if (!directory && errno == ENOMEM)
-		return out_of_memory();
-	if (user && *user && asprintf(&users, "%s/retort", user) < 0)
-		return out_of_memory();
-
-	/* Who sets $RUNTIME_DIRECTORY means it. */
-	if (getenv("RUNTIME_DIRECTORY"))
-		tried[0] = directory;
-	tried[2] = users;
-	for (size_t i = 0; i < ARRAY_SIZE(tried) && status == STATUS_GO_ON; i++)
-		if (tried[i])
-			status = add_endpoints(target, address, tried[i]);
-	return status;
-}
-
 static int resolve(struct target *target, const struct address *address)
 {
-	if (target->relative)
-		return add_runtime_endpoints(target, address);
-	return add_endpoints(target, address, NULL);
+	const char *problem = NULL;
+	int r = where_resolve(address, &target->endpoints, &target->n_endpoints, &problem);
+
+	return r < 0 ? resolve_failed(target, r, problem) : STATUS_GO_ON;
 }
 
 /* Says what text is; the target has the rest already. */
@@ -95,8 +50,7 @@ static int describe(const struct common *common, const char *text, struct target
 		return out_of_memory();
 	}
 	target->transport = address.transport;
-	target->relative = address.transport == TRANSPORT_UNIX && address.path[0] != '/' &&
-			   address.path[0] != '@';
+	target->relative = address_is_relative(&address);
 	(void)address_format(&address, target->name);
 	*ret_address = address;
 	return STATUS_GO_ON;

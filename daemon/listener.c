@@ -391,12 +391,6 @@ static int open_address(struct listener *listener, const struct listener_config 
 	return status;
 }
 
-static bool is_relative_unix(const struct address *address)
-{
-	return address->transport == TRANSPORT_UNIX && address->path[0] != '/' &&
-	       address->path[0] != '@';
-}
-
 int listener_open(struct listener *listener, const struct listener_config *config,
 		  struct inherited *inherited, const struct list *others, struct list *ret_sockets)
 {
@@ -421,7 +415,7 @@ int listener_open(struct listener *listener, const struct listener_config *confi
 		   addresses of their transport, wherever they are bound. */
 		if (taken[address->transport])
 			continue;
-		if (is_relative_unix(address)) {
+		if (address_is_relative(address)) {
 			/* Where it could not be made, binding will say what is wrong. */
 			directory = paths_make_runtime_directory();
 			if (!directory) {

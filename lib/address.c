@@ -206,6 +206,12 @@ int address_parse(const char *text, struct address *ret_address, const char **re
 	return -EINVAL;
 }
 
+bool address_is_relative(const struct address *address)
+{
+	return address->transport == TRANSPORT_UNIX && address->path[0] != '/' &&
+	       address->path[0] != '@';
+}
+
 void address_done(struct address *address)
 {
 	free(address->host);

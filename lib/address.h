@@ -33,6 +33,9 @@ struct address {
  */
 int address_parse(const char *text, struct address *ret_address, const char **ret_problem);
 
+/* Whether it is a Unix socket's path that lies in a directory which it does not say. */
+bool address_is_relative(const struct address *address);
+
 /* Frees what the address owns and empties it. */
 void address_done(struct address *address);
 

@@ -11,7 +11,6 @@
 
 #include "util.h"
 
-#define DEFAULT_ADDRESS	 "unix:chat.sock"
 #define SYSTEM_DIRECTORY "/run/retort"
 
 struct places {
@@ -40,18 +39,21 @@ static int add(struct places *places, const struct address *address, const char 
 	return 0;
 }
 
+/* Where retortd makes it: where it was told, else the system's, else this user's. */
 static int add_runtime(struct places *places, const struct address *address,
 		       const char **ret_problem)
 {
-	const char *given = getenv("RUNTIME_DIRECTORY"), *user = getenv("XDG_RUNTIME_DIR");
-	CLEANUP(freep) char *of_user = NULL;
+	const char *told = getenv("RUNTIME_DIRECTORY"), *user = getenv("XDG_RUNTIME_DIR");
+	CLEANUP(freep) char *first = NULL, *of_user = NULL;
 	int r = 0;
 
+	/* Of several, which the service manager separates by colons, the first is the main one. */
+	if (told && strcspn(told, ":") > 0 && !(first = strndup(told, strcspn(told, ":"))))
+		return -ENOMEM;
 	if (user && *user && asprintf(&of_user, "%s/retort", user) < 0)
 		return -ENOMEM;
-	/* Who sets $RUNTIME_DIRECTORY means it. */
-	if (given && *given)
-		r = add(places, address, given, ret_problem);
+	if (first)
+		r = add(places, address, first, ret_problem);
 	if (r == 0)
 		r = add(places, address, SYSTEM_DIRECTORY, ret_problem);
 	if (r == 0 && of_user)
@@ -59,20 +61,26 @@ static int add_runtime(struct places *places, const struct address *address,
 	return r;
 }
 
-static int find(struct places *places, const struct address *address, const char **ret_problem)
+int where_resolve(const struct address *address, struct endpoint **ret_endpoints, size_t *ret_n,
+		  const char **ret_problem)
 {
-	const char *path = address->path;
+	struct places places = {0};
+	int r = address_is_relative(address) ? add_runtime(&places, address, ret_problem)
+					     : add(&places, address, NULL, ret_problem);
 
-	if (address->transport == TRANSPORT_UNIX && *path != '/' && *path != '@')
-		return add_runtime(places, address, ret_problem);
-	return add(places, address, NULL, ret_problem);
+	if (r < 0) {
+		free(places.endpoints);
+		return r;
+	}
+	*ret_endpoints = places.endpoints;
+	*ret_n = places.n;
+	return 0;
 }
 
 int where_find(const char *text, struct endpoint **ret_endpoints, size_t *ret_n,
 	       const char **ret_problem)
 {
 	CLEANUP(address_done) struct address address = {0};
-	struct places places = {0};
 	int r;
 
 	if (!text)
@@ -86,12 +94,6 @@ int where_find(const char *text, struct endpoint **ret_endpoints, size_t *ret_n,
 		*ret_problem = "chat needs a stream; write tcp://HOST:PORT or unix:PATH";
 		return -EINVAL;
 	}
-	r = find(&places, &address, ret_problem);
-	if (r < 0) {
-		free(places.endpoints);
-		return r == -ENAMETOOLONG ? -EINVAL : r;
-	}
-	*ret_endpoints = places.endpoints;
-	*ret_n = places.n;
-	return 0;
+	r = where_resolve(&address, ret_endpoints, ret_n, ret_problem);
+	return r == -ENAMETOOLONG ? -EINVAL : r;
 }
