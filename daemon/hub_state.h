@@ -244,10 +244,50 @@ void client_note_end(struct client *client, const char *reason);
 void client_dismiss(struct hub *hub, struct client *client, const char *kind, const char *reason);
 struct sanctions_subject client_subject(const struct client *client);
 
-/* hub_request.c and hub_admin.c: what people ask */
+/* hub_request.c: what people ask; each of these refuses the job when it returns NULL or false */
 
 void hub_request(struct hub *hub, struct job *job);
+/*
+ * Finds the room that the request names. Returns NULL when there is none; then the job is refused,
+ * unless ret_name is given and such a room could be made: that gets its name, to be freed.
+ */
+struct room *hub_find_room(struct hub *hub, struct client *client, struct job *job,
+			   char **ret_name);
+/* Finds the direct room with @NICK, or makes it. */
+struct room *hub_find_direct(struct hub *hub, struct client *client, struct job *job, bool make);
+/* Finds where the client is, by the room that the request names. */
+struct presence *hub_find_presence(struct hub *hub, struct client *client, struct job *job);
+/* Whether the client may make a room, which it would then be in. */
+bool hub_may_make_room(struct hub *hub, const struct client *client, struct job *job);
+
+/* hub_join.c: coming and going */
+
+void request_hello(struct hub *hub, struct client *client, struct job *job);
+void request_join(struct hub *hub, struct client *client, struct job *job);
+void request_leave(struct hub *hub, struct client *client, struct job *job);
+/* Seats everybody whose talk a direct room is. Returns false when the job is refused. */
+bool hub_seat_both(struct hub *hub, struct client *client, struct room *room, struct job *job);
+
+/* hub_say.c: saying */
+
+void request_say(struct hub *hub, struct client *client, struct job *job);
+void request_topic(struct hub *hub, struct client *client, struct job *job);
+
+/* hub_look.c: looking */
+
+void request_history(struct hub *hub, struct client *client, struct job *job);
+void request_who(struct hub *hub, struct client *client, struct job *job);
+void request_rooms(struct hub *hub, struct client *client, struct job *job);
+/* Fills in what the reply says of a room, as it is called on a side. */
+void hub_describe_room(struct job *job, const struct room *room, unsigned side);
+
+/* hub_fetch.c: members that are behind */
+
+/* Brings what chat->fetch asks for. */
 void hub_fetch(struct hub *hub, struct chat *chat);
+
+/* hub_admin.c: what administrators ask */
+
 void hub_admin_request(struct hub *hub, struct client *client, struct job *job);
 void hub_counted(struct hub *hub, struct survey *survey);
 void hub_errand_done(struct hub *hub, struct errand *errand);
