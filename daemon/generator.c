@@ -18,10 +18,12 @@
 #include <syslog.h>
 
 #include "config.h"
+#include "socket_held.h"
 #include "socket_units.h"
 #include "util.h"
 
-#define SERVICE "retortd"
+#define SERVICE	  "retortd"
+#define DIRECTORY "/run/retort" /* where relative paths of Unix sockets lie */
 
 enum {
 	MESSAGES_MAX = 20,    /* lines about a configuration: the daemon says all of them */
@@ -102,31 +104,61 @@ static int write_file(int directory, const char *name, const char *text)
 	return fd < 0 ? -errno : 0;
 }
 
-static int write_drop_in(int directory, const struct socket_units *units)
+/* Writes a drop-in of a unit. Returns 0 or a negative errno. */
+static int write_drop_in(int directory, const char *unit, const char *name, const char *text)
 {
-	CLEANUP(freep) char *text = NULL;
+	CLEANUP(freep) char *path = NULL;
 	CLEANUP(closep) int fd = -1;
-	int r;
 
-	if (units->n == 0)
-		return 0;
-	r = socket_units_drop_in(units, &text);
-	if (r < 0)
-		return r;
-	if (mkdirat(directory, SERVICE ".service.d", 0755) < 0 && errno != EEXIST)
+	if (asprintf(&path, "%s.d", unit) < 0) {
+		path = NULL; /* undefined after a failure */
+		return -ENOMEM;
+	}
+	if (mkdirat(directory, path, 0755) < 0 && errno != EEXIST)
 		return -errno;
-	fd = openat(directory, SERVICE ".service.d", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? -errno : write_file(fd, "50-sockets.conf", text);
+	fd = openat(directory, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : write_file(fd, name, text);
+}
+
+static bool is_complete(const struct socket_unit *unit)
+{
+	for (size_t i = 0; i < unit->n_endpoints; i++)
+		if (!socket_is_held(&unit->endpoints[i], unit->listener))
+			return false;
+	return true;
+}
+
+/*
+ * Writes one unit. When it is active, and asks for other sockets now, the service manager opens
+ * these only when the unit is restarted, and that cannot be while the service runs: so it is
+ * restarted with the service, until this runs again. All others stay open when the service
+ * restarts.
+ */
+static int write_unit(int directory, const struct socket_unit *unit, bool active)
+{
+	int r = write_file(directory, unit->name, unit->text);
+
+	if (r < 0 || !active || is_complete(unit))
+		return r;
+	return write_drop_in(directory, unit->name, "50-changed.conf",
+			     "# Made by retortd-generator(8): what this listens on has changed.\n\n"
+			     "[Unit]\nPartOf=" SERVICE ".service\n");
 }
 
 static int write_units(const char *path, const struct socket_units *units)
 {
 	CLEANUP(closep) int directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP(freep) char *text = NULL;
+	/* This one all units have in common, and it comes and goes with them. */
+	bool active = socket_is_bound(DIRECTORY "/control.sock");
 	int r = directory < 0 ? -errno : 0;
 
 	for (size_t i = 0; i < units->n && r == 0; i++)
-		r = write_file(directory, units->units[i].name, units->units[i].text);
-	return r < 0 ? r : write_drop_in(directory, units);
+		r = write_unit(directory, &units->units[i], active);
+	if (r < 0 || units->n == 0)
+		return r;
+	r = socket_units_drop_in(units, &text);
+	return r < 0 ? r : write_drop_in(directory, SERVICE ".service", "50-sockets.conf", text);
 }
 
 /*
@@ -152,7 +184,7 @@ static int generate(const char *directory)
 {
 	CLEANUP(config_problems_done) struct config_problems problems = {0};
 	struct socket_units_setup setup = {
-		.service = SERVICE, .prefix = SERVICE "-", .directory = "/run/retort"};
+		.service = SERVICE, .prefix = SERVICE "-", .directory = DIRECTORY};
 	struct socket_units units = {0};
 	struct config *config = NULL;
 	int r;

@@ -288,32 +288,57 @@ static int finish(FILE *out, char **text)
 	return -ENOMEM;
 }
 
-/* Adds a unit of these endpoints, if any. Returns 0 or -ENOMEM. */
-static int add_unit(const struct listener_config *listener, const char *suffix,
-		    const struct socket_units_setup *setup, const struct endpoint *endpoints,
-		    size_t n, struct socket_units *units)
+static void unit_done(struct socket_unit *unit)
 {
-	struct socket_unit *grown, unit = {0};
+	free(unit->name);
+	free(unit->text);
+	free(unit->endpoints);
+}
+
+/* Makes a unit, which takes the endpoints over. Returns 0 or -ENOMEM; unit_done() is due anyway. */
+static int make_unit(const struct listener_config *listener, const char *suffix,
+		     const struct socket_units_setup *setup, struct taken *endpoints,
+		     struct socket_unit *unit)
+{
 	size_t len;
 	FILE *out;
 
-	if (n == 0)
+	*unit = (struct socket_unit){
+		.listener = listener,
+		.endpoints = STEAL(endpoints->endpoints),
+		.n_endpoints = endpoints->n,
+	};
+	if (asprintf(&unit->name, "%s%s%s.socket", setup->prefix, listener->name, suffix) < 0) {
+		unit->name = NULL; /* undefined after a failure */
+		return -ENOMEM;
+	}
+	out = open_memstream(&unit->text, &len);
+	if (!out)
+		return -ENOMEM;
+	print_unit(out, listener, setup, unit->endpoints, unit->n_endpoints);
+	return finish(out, &unit->text);
+}
+
+/* Adds a unit of these endpoints, if any, which it takes over. Returns 0 or -ENOMEM. */
+static int add_unit(const struct listener_config *listener, const char *suffix,
+		    const struct socket_units_setup *setup, struct taken *endpoints,
+		    struct socket_units *units)
+{
+	struct socket_unit *grown;
+	int r;
+
+	if (endpoints->n == 0)
 		return 0;
 	grown = reallocarray(units->units, units->n + 1, sizeof(*grown));
 	if (!grown)
 		return -ENOMEM;
 	units->units = grown;
-	if (asprintf(&unit.name, "%s%s%s.socket", setup->prefix, listener->name, suffix) < 0)
-		return -ENOMEM;
-	out = open_memstream(&unit.text, &len);
-	if (out)
-		print_unit(out, listener, setup, endpoints, n);
-	if (!out || finish(out, &unit.text) < 0) {
-		free(unit.name);
-		return -ENOMEM;
-	}
-	grown[units->n++] = unit;
-	return 0;
+	r = make_unit(listener, suffix, setup, endpoints, &grown[units->n]);
+	if (r < 0)
+		unit_done(&grown[units->n]);
+	else
+		units->n++;
+	return r;
 }
 
 /* Adds the units of one listener. Returns 0 or -ENOMEM. */
@@ -336,9 +361,9 @@ static int add_listener(const struct listener_config *listener,
 		r = take(dual_stack && is_only_ipv6_wildcard(&all.endpoints[i]) ? &ipv6 : &most,
 			 &all.endpoints[i]);
 	if (r == 0)
-		r = add_unit(listener, "", setup, most.endpoints, most.n, units);
+		r = add_unit(listener, "", setup, &most, units);
 	if (r == 0)
-		r = add_unit(listener, "@ipv6", setup, ipv6.endpoints, ipv6.n, units);
+		r = add_unit(listener, "@ipv6", setup, &ipv6, units);
 	return r;
 }
 
@@ -379,10 +404,8 @@ int socket_units_drop_in(const struct socket_units *units, char **ret_text)
 
 void socket_units_done(struct socket_units *units)
 {
-	for (size_t i = 0; i < units->n; i++) {
-		free(units->units[i].name);
-		free(units->units[i].text);
-	}
+	for (size_t i = 0; i < units->n; i++)
+		unit_done(&units->units[i]);
 	free(units->units);
 	*units = (struct socket_units){0};
 }

@@ -12,11 +12,14 @@
 
 /* A file for the service manager. */
 struct socket_unit {
-	char *name; /* of the file; owned */
-	char *text; /* owned */
+	char *name;				/* of the file; owned */
+	char *text;				/* owned */
+	const struct listener_config *listener; /* part of the configuration */
+	struct endpoint *endpoints;		/* n_endpoints of them; owned */
+	size_t n_endpoints;
 };
 
-/* Zero-initialised there are none. */
+/* Zero-initialised there are none. They refer to the configuration that they were made of. */
 struct socket_units {
 	struct socket_unit *units;
 	size_t n;
