@@ -64,6 +64,19 @@ int common_option(struct common *common, int option)
 	}
 }
 
+int common_options(struct common *common, int argc, char *argv[])
+{
+	static const struct option options[] = {COMMON_LONG};
+	int option, status;
+
+	while ((option = getopt_long(argc, argv, COMMON_SHORT, options, NULL)) >= 0) {
+		status = common_option(common, option);
+		if (status != STATUS_GO_ON)
+			return status;
+	}
+	return STATUS_GO_ON;
+}
+
 void complain(const char *format, ...)
 {
 	va_list arguments;

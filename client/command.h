@@ -73,6 +73,9 @@ enum { OPTION_JSON = 256, OPTION_TIMEOUT, OPTION_COMMAND };
  */
 int common_option(struct common *common, int option);
 
+/* Takes all options of a command that has none of its own; returns likewise. */
+int common_options(struct common *common, int argc, char *argv[]);
+
 /* Prints the command's usage, or with a NULL command the client's, to standard output. */
 void usage_print(const struct command *command);
 

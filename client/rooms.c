@@ -28,10 +28,7 @@ static int print_rooms(const struct retort_reply *reply)
 {
 	static const struct table_column columns[] = {
 		{"ROOM", false}, {"MEMBERS", true}, {"LAST", true}, {"TOPIC", false}};
-	CLEANUP(table_done)
-	struct table table = {.columns = columns,
-			      .n_columns = ARRAY_SIZE(columns),
-			      .terminal = isatty(STDOUT_FILENO)};
+	CLEANUP(table_done) struct table table = table_of(columns, ARRAY_SIZE(columns));
 
 	for (size_t i = 0; i < reply->rooms_len; i++)
 		if (add_room(&table, &reply->rooms[i]) < 0)
@@ -58,10 +55,7 @@ static int print_members(const struct retort_reply *reply)
 {
 	static const struct table_column columns[] = {
 		{"NICK", false}, {"USER", false}, {"UNIT", false}, {"SINCE", false}};
-	CLEANUP(table_done)
-	struct table table = {.columns = columns,
-			      .n_columns = ARRAY_SIZE(columns),
-			      .terminal = isatty(STDOUT_FILENO)};
+	CLEANUP(table_done) struct table table = table_of(columns, ARRAY_SIZE(columns));
 
 	for (size_t i = 0; i < reply->members_len; i++)
 		if (add_member(&table, &reply->members[i]) < 0)
@@ -93,14 +87,11 @@ static int list(const struct common *common, const struct retort_request *reques
 /* Takes the common options, and up to max words. */
 static int parse(struct common *common, int argc, char *argv[], int max)
 {
-	static const struct option options[] = {COMMON_LONG};
-	int option, status;
+	int status;
 
-	while ((option = getopt_long(argc, argv, COMMON_SHORT, options, NULL)) >= 0) {
-		status = common_option(common, option);
-		if (status != STATUS_GO_ON)
-			return status;
-	}
+	status = common_options(common, argc, argv);
+	if (status != STATUS_GO_ON)
+		return status;
 	if (argc - optind > max)
 		return usage_error(common, max > 0 ? "one room, or none" : "it takes no argument");
 	return STATUS_GO_ON;

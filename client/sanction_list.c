@@ -47,10 +47,7 @@ int sanction_list_print(const json_t *sanctions, const char *heading, bool json)
 					       {"UNTIL", false},
 					       {"BY", false},
 					       {"REASON", false}};
-	CLEANUP(table_done)
-	struct table table = {.columns = columns,
-			      .n_columns = ARRAY_SIZE(columns),
-			      .terminal = isatty(STDOUT_FILENO)};
+	CLEANUP(table_done) struct table table = table_of(columns, ARRAY_SIZE(columns));
 	json_t *sanction;
 	size_t i;
 

@@ -105,15 +105,12 @@ static int talk(struct say *say)
 
 static int say_run(struct common *common, int argc, char *argv[])
 {
-	static const struct option options[] = {COMMON_LONG};
 	struct say say = {.common = common};
-	int option, status;
+	int status;
 
-	while ((option = getopt_long(argc, argv, COMMON_SHORT, options, NULL)) >= 0) {
-		status = common_option(common, option);
-		if (status != STATUS_GO_ON)
-			return status;
-	}
+	status = common_options(common, argc, argv);
+	if (status != STATUS_GO_ON)
+		return status;
 	if (optind == argc)
 		return usage_error(common, "in which room?");
 	say.room = argv[optind++];

@@ -29,12 +29,6 @@ static const char *string_of(const json_t *object, const char *name)
 	return json_string_value(json_object_get(object, name)) ?: "";
 }
 
-static struct table table_of(const struct table_column *columns, size_t n_columns)
-{
-	return (struct table){
-		.columns = columns, .n_columns = n_columns, .terminal = isatty(STDOUT_FILENO)};
-}
-
 /* ---- retort status ---- */
 
 static int print_listeners(const json_t *listeners)

@@ -122,3 +122,9 @@ void table_done(struct table *table)
 	buffer_done(&table->text);
 	buffer_done(&table->ends);
 }
+
+struct table table_of(const struct table_column *columns, size_t n_columns)
+{
+	return (struct table){
+		.columns = columns, .n_columns = n_columns, .terminal = isatty(STDOUT_FILENO)};
+}

@@ -41,3 +41,6 @@ int table_add_number(struct table *table, uint64_t number);
 void table_print(const struct table *table);
 
 void table_done(struct table *table);
+
+/* An empty table for what standard output is now; columns are borrowed. */
+struct table table_of(const struct table_column *columns, size_t n_columns);

@@ -68,16 +68,13 @@ static int set(struct connection *connection, const char *room, const char *text
 
 static int topic_run(struct common *common, int argc, char *argv[])
 {
-	static const struct option options[] = {COMMON_LONG};
 	CLEANUP(freep) char *text = NULL;
 	struct connection connection;
-	int option, status;
+	int status;
 
-	while ((option = getopt_long(argc, argv, COMMON_SHORT, options, NULL)) >= 0) {
-		status = common_option(common, option);
-		if (status != STATUS_GO_ON)
-			return status;
-	}
+	status = common_options(common, argc, argv);
+	if (status != STATUS_GO_ON)
+		return status;
 	if (optind == argc)
 		return usage_error(common, "of which room?");
 	if (argc - optind > 1) {
