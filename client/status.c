@@ -122,6 +122,15 @@ static int add_client(struct table *table, const json_t *client)
 	return r < 0 ? r : add_rooms(table, json_object_get(client, "rooms"));
 }
 
+/* Each worker tells its own: together they are in no order. */
+static int compare_clients(const void *a, const void *b)
+{
+	const uint64_t one = number_of(*(json_t *const *)a, "client");
+	const uint64_t other = number_of(*(json_t *const *)b, "client");
+
+	return (one > other) - (one < other);
+}
+
 static int print_clients(const struct common *common, json_t *reply)
 {
 	static const struct table_column columns[] = {
@@ -130,19 +139,25 @@ static int print_clients(const struct common *common, json_t *reply)
 		{"OUT", true},	  {"ROOMS", false},
 	};
 	CLEANUP(table_done) struct table table = table_of(columns, ARRAY_SIZE(columns));
-	json_t *client;
-	size_t i;
+	const json_t *clients = json_object_get(reply, "clients");
+	const size_t n = json_array_size(clients);
+	CLEANUP(freep) json_t **sorted = calloc(MAX(n, (size_t)1), sizeof(json_t *));
+	int status = STATUS_GO_ON;
 
-	json_array_foreach(json_object_get(reply, "clients"), i, client) {
-		int status = common->json ? reply_print_object(json_incref(client)) : STATUS_GO_ON;
-
-		if (status != STATUS_GO_ON)
-			return status;
-		if (!common->json && add_client(&table, client) < 0)
-			return out_of_memory();
+	if (!sorted)
+		return out_of_memory();
+	for (size_t i = 0; i < n; i++)
+		sorted[i] = json_array_get(clients, i);
+	qsort(sorted, n, sizeof(json_t *), compare_clients);
+	for (size_t i = 0; i < n && status == STATUS_GO_ON; i++) {
+		if (common->json)
+			status = reply_print_object(json_incref(sorted[i]));
+		else if (add_client(&table, sorted[i]) < 0)
+			status = out_of_memory();
 	}
-	table_print(&table);
-	return STATUS_GO_ON;
+	if (status == STATUS_GO_ON)
+		table_print(&table);
+	return status;
 }
 
 /* ---- retort health ---- */
@@ -251,11 +266,10 @@ const struct command command_clients = {
 	.name = "clients",
 	.arguments = "[OPTION...]",
 	.summary = "list who is connected, and from where",
-	.help = "Lists the connections: number, listener, address, nick, user, since when, "
-		"messages\n"
-		"that came, bytes in and out, and rooms. For administrators. In a pipe a tab "
-		"stands\n"
-		"between them, and there are no headings. With --json a client is an object.\n"
+	.help = "Lists the connections, the oldest first: number, listener, address, nick, user,\n"
+		"since when, messages that came, bytes in and out, and rooms. For administrators.\n"
+		"In a pipe a tab stands between them, and there are no headings. With --json a\n"
+		"client is an object.\n"
 		"\n" CONTROL_HELP "\n"
 		"Examples:\n"
 		"  retort clients\n"

@@ -941,6 +941,34 @@ START_TEST(test_lists_of_bans)
 }
 END_TEST
 
+START_TEST(test_clients_are_in_order)
+{
+	static const char clients[] = "\"ok\":true,\"clients\":[{\"client\":10},{\"client\":9},{"
+				      "\"client\":2},{\"client\":30}]";
+	struct run run;
+
+	script_start(NULL);
+	start(&run, NULL, WORDS("-c", script.address, "clients", "--json"));
+	meet();
+	expect("clients");
+	answer(clients);
+	finish(&run, 0, "");
+	ck_assert_str_eq(run.out,
+			 "{\"client\":2}\n{\"client\":9}\n{\"client\":10}\n{\"client\":30}\n");
+	run_done(&run);
+
+	start(&run, NULL, WORDS("-c", script.address, "clients"));
+	meet();
+	expect("clients");
+	answer(clients);
+	finish(&run, 0, "");
+	ck_assert_int_eq(strncmp(run.out, "2\t", 2), 0);
+	ck_assert_ptr_nonnull(strstr(strstr(run.out, "\n9\t"), "\n30\t"));
+	run_done(&run);
+	script_end();
+}
+END_TEST
+
 START_TEST(test_health_and_reload)
 {
 	struct run run;
@@ -1096,6 +1124,7 @@ int main(void)
 		test_thrown_out,
 		test_kick_and_ban,
 		test_lists_of_bans,
+		test_clients_are_in_order,
 		test_health_and_reload,
 		test_broken_servers,
 		test_usage,
