@@ -75,3 +75,20 @@ void job_refuse_memory(struct job *job)
 {
 	job_refuse(job, CHAT_STORAGE, "out of memory");
 }
+
+void job_reply_json(struct job *job, const char *format, ...)
+{
+	va_list arguments;
+	char *text;
+	int r;
+
+	va_start(arguments, format);
+	r = vasprintf(&text, format, arguments);
+	va_end(arguments);
+	if (r >= 0)
+		job->reply.json = job_copy(job, text);
+	if (r < 0 || !job->reply.json)
+		job_refuse_memory(job);
+	if (r >= 0)
+		free(text);
+}

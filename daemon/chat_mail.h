@@ -111,6 +111,9 @@ char *job_copy(struct job *job, const char *text); /* NULL for NULL, too */
 void job_refuse(struct job *job, enum chat_error error, const char *format, ...) PRINTF(3, 4);
 void job_refuse_memory(struct job *job);
 
+/* Adds members to the reply, as JSON text; refuses the request when out of memory. */
+void job_reply_json(struct job *job, const char *format, ...) PRINTF(2, 3);
+
 /* From the hub: a connection is there, and is called this. */
 struct welcome {
 	struct letter letter;

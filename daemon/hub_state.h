@@ -289,6 +289,16 @@ void hub_fetch(struct hub *hub, struct chat *chat);
 /* hub_admin.c: what administrators ask */
 
 void hub_admin_request(struct hub *hub, struct client *client, struct job *job);
+
+/* hub_inquiry.c: what other threads are asked for administrators */
+
+/*
+ * Asks all workers, and has the reply sent when they have answered; end is a client that is to go,
+ * or 0. Returns false when out of memory.
+ */
+bool hub_inquire(struct hub *hub, struct client *client, struct job *job, uint64_t end);
+/* Asks the main thread, and has the reply sent then; problem, static, is one of health, or NULL. */
+void hub_post_errand(struct hub *hub, struct job *job, enum errand_kind kind, const char *problem);
 void hub_counted(struct hub *hub, struct survey *survey);
 void hub_errand_done(struct hub *hub, struct errand *errand);
 void hub_free_inquiries(struct hub *hub);
