@@ -21,6 +21,7 @@ struct chatter {
 	json_int_t asked, answered;
 };
 
+/* Declares one, which is to be zero-initialised, and ends with its scope. */
 #define CHATTER CLEANUP(chatter_done) struct chatter
 
 /* ---- the daemon ---- */

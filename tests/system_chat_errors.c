@@ -121,7 +121,7 @@ START_TEST(what_is_no_request)
 
 	chat_start(&server, "", "%s", "");
 	for (size_t l = 0; l < ARRAY_SIZE(listeners); l++) {
-		CHATTER anna;
+		CHATTER anna = {0};
 
 		chatter_open(&anna, &server, listeners[l], "tcp:");
 		for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
@@ -148,7 +148,7 @@ START_TEST(errors_have_the_id)
 		{"{\"op\":\"leave\",\"room\":\"ab\",\"id\":\"x\"}", "no_such_room"},
 		{"{\"op\":\"kick\",\"nick\":\"ab\",\"id\":\"x\"}", "not_allowed"},
 	};
-	CHATTER anna;
+	CHATTER anna = {0};
 	struct server server;
 
 	chat_start(&server, "", "%s", "");
@@ -194,7 +194,7 @@ END_TEST
 
 START_TEST(unknown_members_are_ignored)
 {
-	CHATTER anna;
+	CHATTER anna = {0};
 	struct server server;
 
 	chat_start(&server, "", "%s", "");
@@ -218,7 +218,7 @@ START_TEST(deep_nesting)
 	chat_start(&server, "", "%s", "");
 	for (size_t l = 0; l < ARRAY_SIZE(listeners); l++) {
 		CLEANUP(buffer_done) struct buffer text = {0};
-		CHATTER anna;
+		CHATTER anna = {0};
 
 		chatter_open(&anna, &server, listeners[l], "tcp:");
 		for (int i = 0; i < DEPTH; i++)
@@ -245,7 +245,7 @@ START_TEST(enormous_numbers)
 	CLEANUP(buffer_done) struct buffer text = {0};
 	static const char start[] = "{\"op\":\"join\",\"room\":\"lobby\",\"since\":";
 	char digits[100000];
-	CHATTER anna;
+	CHATTER anna = {0};
 	struct server server;
 
 	memset(digits, '9', sizeof digits);
@@ -300,7 +300,7 @@ START_TEST(names_of_every_illegal_kind)
 		"a\xcd\x8f\x62",		     /* an invisible joiner */
 		"abcdefghijabcdefghijabcdefghijabc", /* 33 characters */
 	};
-	CHATTER anna;
+	CHATTER anna = {0};
 	struct server server;
 
 	chat_start(&server, "", "%s", "");
@@ -331,7 +331,7 @@ START_TEST(names_that_are_legal)
 		"\xd0\xb0\xd0\xbd\xd0\xbd\xd0\xb0",	  /* анна */
 		"\xe6\x97\xa5\xe6\x9c\xac\xe3\x81\xae-1", /* 日本の-1 */
 	};
-	CHATTER anna;
+	CHATTER anna = {0};
 	struct server server;
 
 	chat_start(&server, "", "rooms: ();");
@@ -355,7 +355,7 @@ END_TEST
 
 START_TEST(every_token)
 {
-	CHATTER anna, ben, muted;
+	CHATTER anna = {0}, ben = {0}, muted = {0};
 	struct server server;
 
 	chat_start(&server, "", "max_rooms_per_client = 2;");
@@ -408,7 +408,7 @@ START_TEST(guests_may_be_kept_out)
 		"{'op':'leave','room':'lobby'}",
 		"{'op':'topic','room':'lobby','text':'x'}",
 	};
-	CHATTER guest, me;
+	CHATTER guest = {0}, me = {0};
 	struct server server;
 
 	chat_start(&server, "", "guests = false;");
@@ -423,7 +423,7 @@ END_TEST
 
 START_TEST(rooms_are_made_only_where_allowed)
 {
-	CHATTER anna, admin;
+	CHATTER anna = {0}, admin = {0};
 	struct server server;
 
 	chat_start(&server, "", "create_rooms = false; rooms: ( { name = \"lobby\"; } );");
@@ -441,7 +441,7 @@ END_TEST
 START_TEST(ten_thousand_joins)
 {
 	enum { JOINS = 10000, BATCH = 500, MOST = 256 };
-	CHATTER anna, ben;
+	CHATTER anna = {0}, ben = {0};
 	struct server server;
 
 	chat_start(&server, "", "rooms: ();");
@@ -472,7 +472,7 @@ END_TEST
 
 START_TEST(rooms_in_all)
 {
-	CHATTER anna, ben;
+	CHATTER anna = {0}, ben = {0};
 	struct server server;
 
 	chat_start(&server, "", "max_rooms = 3; rooms: ( { name = \"lobby\"; } );");
@@ -494,7 +494,7 @@ START_TEST(thousand_requests_in_one_piece)
 
 	chat_start(&server, "", "rooms: ();");
 	for (size_t l = 0; l < ARRAY_SIZE(listeners); l++) {
-		CHATTER anna;
+		CHATTER anna = {0};
 
 		chatter_open(&anna, &server, listeners[l], l ? "tcp:" : "unix:");
 		expect_ok(&anna, "{'op':'join','room':'ops'}");
@@ -528,7 +528,7 @@ START_TEST(half_close_gets_all_replies)
 
 	chat_start(&server, "", "max_requests = 16;");
 	for (size_t l = 0; l < ARRAY_SIZE(listeners); l++) {
-		CHATTER anna;
+		CHATTER anna = {0};
 		int messages = 0;
 
 		chatter_open(&anna, &server, listeners[l], "tcp:");
@@ -553,12 +553,57 @@ START_TEST(half_close_gets_all_replies)
 }
 END_TEST
 
+/* Everything that has come is answered before a daemon that is told to stop says so. */
+START_TEST(stopping)
+{
+	enum { EACH = 300 };
+	CHATTER anna = {0}, idle = {0};
+	CLEANUP(closep) int text = -1;
+	CLEANUP(buffer_done) struct buffer rest = {0};
+	struct server server;
+	int said = 0;
+
+	chat_start(&server, "timeouts: { drain = \"10s\"; };", "%s", "");
+	chatter_enter(&idle, &server, "idle", "ops");
+	chatter_enter(&anna, &server, "anna", "ops");
+	text = client(&server, "talk", "tcp:");
+	expect_event(&idle, "{'event':'join','room':'ops','nick':'anna'}");
+	for (int i = 1; i <= EACH; i++)
+		chatter_add(&anna, "{'op':'say','room':'ops','text':'m%d'}", i);
+	chatter_flush(&anna);
+	expect_json(chatter_reply(&anna), "{'ok':true,'seq':1,'...':1}");
+	server_signal(&server, SIGTERM);
+	while (!anna.ended)
+		chatter_receive(&anna);
+	for (int i = 2; json_array_size(anna.replies) > 0; i++)
+		expect_json(chatter_reply(&anna), "{'ok':true,'seq':%d,'...':1}", i);
+	while (json_array_size(anna.events) > 1)
+		expect_message(&anna, "ops", ++said, "*");
+	ck_assert_int_eq(anna.answered, anna.asked);
+	ck_assert_int_eq(said, EACH);
+	expect_closing(&anna, "shutting down", true);
+	/* One who waits for nothing may be sent away at once, and comes back for the rest. */
+	while (!idle.ended)
+		chatter_receive(&idle);
+	ck_assert_uint_ge(json_array_size(idle.events), 1);
+	while (json_array_size(idle.events) > 1)
+		json_decref(chatter_event(&idle));
+	expect_closing(&idle, "shutting down", true);
+	recv_to_end(text, &rest);
+	ck_assert_ptr_nonnull(memmem(rest.data, rest.len, "* closing: shutting down\n", 25));
+	chatter_done(&anna);
+	chatter_done(&idle);
+	server_assert_ended(&server, 0);
+	server_done(&server);
+}
+END_TEST
+
 /* ---- sizes ---- */
 
 START_TEST(long_texts)
 {
 	enum { MOST = 8192 - 1024 };
-	CHATTER anna, ben;
+	CHATTER anna = {0}, ben = {0};
 	struct server server;
 
 	chat_start(&server, "max_message = \"8K\";", "%s", "");
@@ -632,7 +677,7 @@ static int say_until_full(struct chatter *chatter, const char *directory, int sa
 
 START_TEST(full_disk)
 {
-	CHATTER anna, ben, control;
+	CHATTER anna = {0}, ben = {0}, control = {0};
 	struct server server = {0};
 	char path[SERVER_PATH_MAX + 32];
 	uint64_t deadline;
@@ -720,6 +765,7 @@ int main(void)
 	harness_add(suite, rooms_in_all);
 	harness_add(suite, thousand_requests_in_one_piece);
 	harness_add(suite, half_close_gets_all_replies);
+	harness_add(suite, stopping);
 	harness_add(suite, long_texts);
 	harness_add(suite, full_disk);
 	return harness_main(suite);

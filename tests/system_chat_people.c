@@ -61,11 +61,11 @@ START_TEST(identity_from_the_kernel)
 
 	if (!can_be_others())
 		return;
-	chat_start(&server, "", "%s", "");
 	for (size_t l = 0; l < ARRAY_SIZE(listeners); l++) {
-		CHATTER me, nobody, stranger, guest;
+		CHATTER me = {0}, nobody = {0}, stranger = {0}, guest = {0};
 		json_t *reply;
 
+		chat_start(&server, "", "%s", "");
 		chatter_open(&me, &server, listeners[l], "unix:");
 		chatter_open_as(&nobody, &server, listeners[l], NOBODY, NOBODY);
 		chatter_open_as(&stranger, &server, listeners[l], STRANGER, STRANGER);
@@ -93,15 +93,15 @@ START_TEST(identity_from_the_kernel)
 			     chat_me());
 		expect_error(&guest, "auth_failed",
 			     "{'op':'hello','nick':'xy','user':'','password':''}");
+		server_stop(&server);
 	}
-	server_stop(&server);
 }
 END_TEST
 
 /* Messages and lists tell users from guests. */
 START_TEST(users_are_shown)
 {
-	CHATTER me, guest;
+	CHATTER me = {0}, guest = {0};
 	struct server server;
 
 	chat_start(&server, "", "%s", "");
@@ -154,7 +154,7 @@ START_TEST(impersonation)
 		"aNNa",
 		"\xc3\x81nna",
 	};
-	CHATTER guest, first;
+	CHATTER guest = {0}, first = {0};
 	struct server server;
 
 	chat_start(&server, "", "%s", "");
@@ -193,7 +193,7 @@ END_TEST
 /* Whoever has spoken here once is known for ever, also when the system knows no such user. */
 START_TEST(those_who_have_spoken_are_known)
 {
-	CHATTER stranger, guest;
+	CHATTER stranger = {0}, guest = {0};
 	struct server server;
 
 	if (!can_be_others())
@@ -219,7 +219,7 @@ END_TEST
 /* A user cannot be called like another user either, but may like himself. */
 START_TEST(users_keep_to_their_names)
 {
-	CHATTER nobody, me;
+	CHATTER nobody = {0}, me = {0};
 	struct server server;
 
 	if (!can_be_others())
@@ -241,7 +241,7 @@ END_TEST
 
 START_TEST(joins_and_leaves)
 {
-	CHATTER anna, ben, carla;
+	CHATTER anna = {0}, ben = {0}, carla = {0};
 	struct server server;
 
 	chat_start(&server, "", "%s", "");
@@ -271,7 +271,7 @@ END_TEST
 
 START_TEST(two_connections_are_one_member)
 {
-	CHATTER anna, one, two;
+	CHATTER anna = {0}, one = {0}, two = {0};
 	struct server server;
 
 	chat_start(&server, "", "%s", "");
@@ -339,7 +339,7 @@ START_TEST(rooms_for_members)
 		"'op':'history'",
 		"'op':'who'",
 	};
-	CHATTER guest, nobody, daemon;
+	CHATTER guest = {0}, nobody = {0}, daemon = {0};
 	struct server server;
 
 	if (!can_be_others())
@@ -388,7 +388,7 @@ END_TEST
 
 START_TEST(direct_between_guests)
 {
-	CHATTER anna, ben, carla;
+	CHATTER anna = {0}, ben = {0}, carla = {0};
 	struct server server;
 
 	chat_start(&server, "", "rooms: ();");
@@ -433,7 +433,7 @@ END_TEST
 
 START_TEST(direct_reaches_all_connections_of_both)
 {
-	CHATTER one, two, other, another, guest;
+	CHATTER one = {0}, two = {0}, other = {0}, another = {0}, guest = {0};
 	struct server server;
 
 	if (!can_be_others())
@@ -473,7 +473,7 @@ END_TEST
 
 START_TEST(direct_waits_for_who_is_away)
 {
-	CHATTER me, nobody, guest;
+	CHATTER me = {0}, nobody = {0}, guest = {0};
 	struct server server;
 
 	if (!can_be_others())

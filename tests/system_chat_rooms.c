@@ -15,7 +15,7 @@ static const char *const listeners[] = {"chat", "line"};
 
 static void ask_everything(const struct server *server, const char *listener, const char *room)
 {
-	CHATTER anna;
+	CHATTER anna = {0};
 
 	chatter_open(&anna, server, listener, "tcp:");
 	expect_json(chatter_ask(&anna, "{'op':'hello','nick':'anna'}"),
@@ -73,7 +73,7 @@ END_TEST
 
 /* ---- everybody gets everything, once and in order ---- */
 
-enum { SPEAKERS = 8, EACH = 150, PIPELINED = 25 };
+enum { SPEAKERS = 8, EACH = 150, ALL = SPEAKERS * EACH, PIPELINED = 25 };
 
 /* The next message event; joins and leaves in between are dropped. */
 static json_t *next_message(struct chatter *chatter)
@@ -92,13 +92,16 @@ static void expect_all(struct chatter *chatter, char texts[][32])
 {
 	unsigned next[SPEAKERS] = {0};
 
-	for (json_int_t seq = 1; seq <= SPEAKERS * EACH; seq++) {
+	for (json_int_t seq = 1; seq <= ALL; seq++) {
 		json_t *event = next_message(chatter);
 		const char *text = member_string(event, "text");
-		unsigned speaker, n;
+		unsigned long speaker, n;
+		char *end;
 
 		ck_assert_int_eq(member_integer(event, "seq"), seq);
-		ck_assert_int_eq(sscanf(text, "%u-%u", &speaker, &n), 2);
+		speaker = strtoul(text, &end, 10);
+		ck_assert_int_eq(*end, '-');
+		n = strtoul(end + 1, NULL, 10);
 		ck_assert_uint_lt(speaker, SPEAKERS);
 		ck_assert_uint_eq(n, next[speaker]);
 		next[speaker]++;
@@ -111,9 +114,9 @@ static void expect_all(struct chatter *chatter, char texts[][32])
 
 static void speak_at_once(struct server *server, const char *room)
 {
-	static char texts[SPEAKERS * EACH + 1][32];
+	static char texts[ALL + 1][32];
 	struct chatter speakers[SPEAKERS];
-	CHATTER listener, late;
+	CHATTER listener = {0}, late = {0};
 
 	memset(texts, 0, sizeof texts);
 	chatter_open(&listener, server, "line", "unix:");
@@ -137,7 +140,7 @@ static void speak_at_once(struct server *server, const char *room)
 			char text[32];
 
 			(void)snprintf(text, sizeof text, "%u-%u", i, n);
-			ck_assert(seq >= 1 && seq <= SPEAKERS * EACH);
+			ck_assert(seq >= 1 && seq <= ALL);
 			ck_assert_str_eq(texts[seq], text);
 			json_decref(reply);
 		}
@@ -188,7 +191,7 @@ START_TEST(join_since)
 	/* -1: without. */
 	static const json_int_t cases[] = {-1, 0, 1, 10, 19, 20, 21, 30, 1000, INT64_MAX};
 	static const char *const rooms[] = {"disk", "memory"};
-	CHATTER anna;
+	CHATTER anna = {0};
 	struct server server;
 
 	chat_start(&server, "", "rooms: ( { name = \"memory\"; durable = false; } );");
@@ -200,7 +203,7 @@ START_TEST(join_since)
 			const int newest = 20 + (int)i;
 			int first = newest + 1;
 			char since[64] = "", text[16];
-			CHATTER ben;
+			CHATTER ben = {0};
 
 			if (cases[i] >= 0) {
 				first = (int)MIN(cases[i], (json_int_t)newest) + 1;
@@ -227,7 +230,7 @@ END_TEST
 
 START_TEST(joining_again_changes_nothing)
 {
-	CHATTER anna;
+	CHATTER anna = {0};
 	struct server server;
 
 	chat_start(&server, "", "%s", "");
@@ -279,7 +282,7 @@ START_TEST(history_windows)
 		{",'after':14,'before':10", 1, 0},
 	};
 	static const char *const rooms[] = {"disk", "memory"};
-	CHATTER anna;
+	CHATTER anna = {0};
 	struct server server;
 
 	chat_start(&server, "", "rooms: ( { name = \"memory\"; durable = false; } );");
@@ -321,7 +324,7 @@ END_TEST
 START_TEST(history_of_long_texts)
 {
 	CLEANUP(freep) char *text = malloc(400001);
-	CHATTER anna;
+	CHATTER anna = {0};
 	struct server server;
 
 	memset(text, 'x', 400000);
@@ -359,7 +362,7 @@ static json_int_t oldest_of(struct chatter *chatter, const char *room)
 START_TEST(gap_when_joining)
 {
 	static const char *const rooms[] = {"disk", "memory"};
-	CHATTER anna;
+	CHATTER anna = {0};
 	struct server server;
 
 	chat_start(&server, "",
@@ -368,7 +371,7 @@ START_TEST(gap_when_joining)
 	chatter_open(&anna, &server, "chat", "tcp:");
 	for (size_t r = 0; r < ARRAY_SIZE(rooms); r++) {
 		uint64_t deadline = harness_now() + (uint64_t)harness_patience();
-		CHATTER ben, carla, dora;
+		CHATTER ben = {0}, carla = {0}, dora = {0};
 
 		expect_ok(&anna, "{'op':'join','room':'%s'}", rooms[r]);
 		say_many(&anna, rooms[r], 1, 50);
@@ -408,7 +411,7 @@ END_TEST
 static void overtake(struct server *server, const char *room, int messages)
 {
 	CLEANUP(freep) char *text = malloc(8001);
-	CHATTER slow, speaker;
+	CHATTER slow = {0}, speaker = {0};
 	json_int_t next = 1, gaps = 0;
 
 	memset(text, 'x', 8000);
@@ -462,7 +465,7 @@ START_TEST(slow_member_misses_nothing)
 {
 	enum { MESSAGES = 2000 };
 	CLEANUP(freep) char *text = malloc(8001);
-	CHATTER slow, speaker;
+	CHATTER slow = {0}, speaker = {0};
 	struct server server;
 
 	memset(text, 'x', 8000);
@@ -508,7 +511,7 @@ static void expect_duplicate(struct chatter *chatter, const char *request, int s
 START_TEST(keys_within_a_connection)
 {
 	char first[32], other[32], same[32];
-	CHATTER anna, ben;
+	CHATTER anna = {0}, ben = {0};
 	struct server server;
 
 	chat_start(&server, "", "rooms: ( { name = \"memory\"; durable = false; } );");
@@ -548,7 +551,7 @@ END_TEST
 START_TEST(keys_over_reconnects_and_restarts)
 {
 	char guest[32], user[32], other[32];
-	CHATTER anna, me, watcher;
+	CHATTER anna = {0}, me = {0}, watcher = {0};
 	struct server server;
 
 	chat_start(&server, "", "%s", "");
@@ -590,7 +593,7 @@ START_TEST(keys_are_known_for_ten_thousand_messages)
 {
 	enum { KEPT = 10000, BATCH = 100 };
 	static const char *const rooms[] = {"memory", "disk"};
-	CHATTER anna;
+	CHATTER anna = {0};
 	struct server server;
 
 	chat_start(&server, "", "rooms: ( { name = \"memory\"; durable = false; } );");
@@ -620,7 +623,7 @@ END_TEST
 
 START_TEST(topics)
 {
-	CHATTER anna, ben;
+	CHATTER anna = {0}, ben = {0};
 	struct server server;
 	char text[1026];
 
@@ -655,7 +658,7 @@ END_TEST
 START_TEST(transforms_of_a_room)
 {
 	char time[32];
-	CHATTER anna, ben;
+	CHATTER anna = {0}, ben = {0};
 	struct server server;
 
 	chat_start(&server, "",
@@ -679,7 +682,7 @@ END_TEST
 START_TEST(durable_and_not)
 {
 	json_t *before, *after;
-	CHATTER anna, reader;
+	CHATTER anna = {0}, reader = {0};
 	struct server server;
 
 	chat_start(&server, "", "rooms: ( { name = \"memory\"; durable = false; } );");
@@ -702,9 +705,9 @@ START_TEST(durable_and_not)
 	/* Numbers go on where they were, and a reader resumes. */
 	chatter_enter(&reader, &server, "reader", NULL);
 	expect_ok(&reader, "{'op':'join','room':'ops','since':98}");
+	expect_many(&reader, "ops", 99, 100);
 	expect_ok(&anna, "{'op':'join','room':'ops'}");
 	say_many(&anna, "ops", 101, 102);
-	expect_many(&reader, "ops", 99, 100);
 	expect_event(&reader, "{'event':'join','room':'ops','nick':'anna'}");
 	expect_many(&reader, "ops", 101, 102);
 	server_stop(&server);

@@ -195,7 +195,7 @@ END_TEST
 START_TEST(all_dialects_in_one_room)
 {
 	CLEANUP(closep) int anna = -1, again = -1;
-	CHATTER ben, carla;
+	CHATTER ben = {0}, carla = {0};
 	struct server server;
 
 	chat_start(&server, "", "%s", "");
@@ -205,20 +205,20 @@ START_TEST(all_dialects_in_one_room)
 	expect_ok(&carla, "{'op':'hello','nick':'carla'}");
 	expect_ok(&carla, "{'op':'join','room':'ops'}");
 	expect_event(&ben, "{'event':'join','room':'ops','nick':'carla'}");
-	for (int i = 1; i <= 3; i++) {
+	for (json_int_t seq = 1; seq <= 9;) {
 		char text[64];
 
-		(void)snprintf(text, sizeof text, "of anna %d\n", i);
+		(void)snprintf(text, sizeof text, "of anna %" JSON_INTEGER_FORMAT "\n", seq);
 		send_text(anna, text);
 		text[strlen(text) - 1] = 0;
-		expect_message(&ben, "ops", 3 * i - 2, text);
-		expect_message(&carla, "ops", 3 * i - 2, text);
-		chatter_say(&ben, "ops", 3 * i - 1, "of ben");
-		expect_message(&ben, "ops", 3 * i - 1, "of ben");
-		expect_message(&carla, "ops", 3 * i - 1, "of ben");
-		chatter_say(&carla, "ops", 3 * i, "of carla");
-		expect_message(&ben, "ops", 3 * i, "of carla");
-		expect_message(&carla, "ops", 3 * i, "of carla");
+		expect_message(&ben, "ops", seq, text);
+		expect_message(&carla, "ops", seq++, text);
+		chatter_say(&ben, "ops", seq, "of ben");
+		expect_message(&ben, "ops", seq, "of ben");
+		expect_message(&carla, "ops", seq++, "of ben");
+		chatter_say(&carla, "ops", seq, "of carla");
+		expect_message(&ben, "ops", seq, "of carla");
+		expect_message(&carla, "ops", seq++, "of carla");
 	}
 	expect_line(anna, "* ben joined ops");
 	expect_line(anna, "* carla joined ops");
@@ -231,7 +231,7 @@ START_TEST(all_dialects_in_one_room)
 	again = enter(&server, "again", NULL);
 	send_text(again, "/join ops\n/history 3\n");
 	expect_line(again, "* you are in ops, 4 members");
-	expect_line_like(again, "", " [ops] anna: of anna 3");
+	expect_line_like(again, "", " [ops] anna: of anna 7");
 	expect_line_like(again, "", " [ops] ben: of ben");
 	expect_line_like(again, "", " [ops] carla: of carla");
 	server_stop(&server);
@@ -277,7 +277,7 @@ START_TEST(control_characters_are_shown)
 		{"gr\xc3\xbc\xc3\x9f dich \xe2\x9c\x93", "gr\xc3\xbc\xc3\x9f dich \xe2\x9c\x93"},
 	};
 	CLEANUP(closep) int anna = -1;
-	CHATTER ben;
+	CHATTER ben = {0};
 	struct server server;
 
 	chat_start(&server, "", "%s", "");
@@ -374,7 +374,7 @@ END_TEST
 START_TEST(told_why_it_is_closed)
 {
 	CLEANUP(closep) int anna = -1, long_line = -1;
-	CHATTER me;
+	CHATTER me = {0};
 	static char line[9000];
 	struct server server;
 
@@ -397,7 +397,7 @@ END_TEST
 START_TEST(banned_and_gone)
 {
 	CLEANUP(closep) int anna = -1, ben = -1;
-	CHATTER me;
+	CHATTER me = {0};
 	struct server server;
 
 	chat_start(&server, "", "%s", "");
