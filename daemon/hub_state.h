@@ -215,6 +215,18 @@ void piece_deliver(struct hub *hub, struct piece *piece);
 /* Forgets what a piece holds. */
 void piece_drop(struct hub *hub, struct piece *piece);
 
+/* hub_people.c: people and nicks */
+
+struct person *person_find_nick(struct hub *hub, const char *folded);
+struct person *person_find_user(struct hub *hub, const char *user);
+/* Makes a person of a connection that proves who it is, or of a guest: user is NULL. */
+struct person *person_new(struct hub *hub, struct chat *chat, const char *user);
+/* Nobody is called that any more; NULL is nothing. */
+void person_free(struct hub *hub, struct person *person);
+/* Gives somebody another nick. Returns 0, -ENOMEM, or an enum chat_error with *ret_message. */
+int person_rename(struct hub *hub, struct person *person, const char *text,
+		  const char **ret_message);
+
 /* hub_presence.c: who is where */
 
 struct presence *presence_find(const struct client *client, const struct room *room);
@@ -225,24 +237,26 @@ struct presence *presence_add(struct hub *hub, struct client *client, struct roo
 void presence_remove(struct hub *hub, struct presence *presence, const char *reason);
 /* Takes somebody out of a room, with all connections; all are told why. It may be no more then. */
 void room_expel(struct hub *hub, struct room *room, struct person *person, const char *reason);
+/* Ends a room between two of whom one is gone: it goes with its last member. */
+void room_end(struct hub *hub, struct room *room);
+/* Ends all direct rooms of a guest who is gone, those that it has left included. */
+void person_end_talks(struct hub *hub, const struct person *person);
+
+/* hub_client.c: connections */
+
 /* The connection has its name from the transport, or gets one; it may be refused. */
 void client_open(struct hub *hub, struct chat *chat);
 void client_gone(struct hub *hub, struct chat *chat);
 /* Frees a client that is gone and for which nothing is under way, and says so to its worker. */
 void client_forget(struct hub *hub, struct client *client);
 struct client *client_find(struct hub *hub, uint64_t id);
-/* Takes away what the configuration, as it is now, no longer grants to those who are here. */
-void hub_review_people(struct hub *hub);
-/* Gives somebody another nick. Returns 0, -ENOMEM, or an enum chat_error with *ret_message. */
-int person_rename(struct hub *hub, struct person *person, const char *text,
-		  const char **ret_message);
-struct person *person_find_nick(struct hub *hub, const char *folded);
-struct person *person_find_user(struct hub *hub, const char *user);
+struct sanctions_subject client_subject(const struct client *client);
 /* Notes why a connection is being closed, for those who are told that it leaves its rooms. */
 void client_note_end(struct client *client, const char *reason);
 /* Ends a connection: reason for the client, kind, static, for the log. */
 void client_dismiss(struct hub *hub, struct client *client, const char *kind, const char *reason);
-struct sanctions_subject client_subject(const struct client *client);
+/* Takes away what the configuration, as it is now, no longer grants to those who are here. */
+void hub_review_people(struct hub *hub);
 
 /* hub_request.c: what people ask; each of these refuses the job when it returns NULL or false */
 

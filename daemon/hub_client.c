@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "hub_state.h"
+
+#include <search.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "util.h"
+
+/*
+ * Connections: whose they are, what they may do, and how they end. A client lives until its worker
+ * has given it up and nothing is under way for it.
+ */
+
+static int compare_client(const void *a, const void *b)
+{
+	uint64_t left = ((const struct client *)a)->chat->id;
+	uint64_t right = ((const struct client *)b)->chat->id;
+
+	return left < right ? -1 : left > right;
+}
+
+struct client *client_find(struct hub *hub, uint64_t id)
+{
+	struct chat chat = {.id = id};
+	struct client wanted = {.chat = &chat};
+	struct client **node = tfind(&wanted, &hub->clients_by_id, compare_client);
+
+	return node ? *node : NULL;
+}
+
+struct sanctions_subject client_subject(const struct client *client)
+{
+	const struct peer_name *name = &client->chat->name;
+
+	return (struct sanctions_subject){
+		.user = client->person->user,
+		.nick = client->person->nick,
+		.ip = name->family == AF_UNIX ? NULL : &name->ip,
+	};
+}
+
+void client_note_end(struct client *client, const char *reason)
+{
+	free(client->end);
+	client->end = strdup(reason); /* without memory, the others are told no reason */
+}
+
+void client_dismiss(struct hub *hub, struct client *client, const char *kind, const char *reason)
+{
+	struct dismissal *dismissal = calloc(1, sizeof(*dismissal));
+	char *copy = strdup(reason);
+
+	if (!dismissal || !copy || client->dismissed || client->gone) {
+		free(dismissal);
+		free(copy);
+		return;
+	}
+	client->dismissed = true;
+	client_note_end(client, reason);
+	*dismissal = (struct dismissal){.chat = client->chat, .kind = kind, .reason = copy};
+	hub_post(hub, client->chat->worker, &dismissal->letter, LETTER_DISMISSAL);
+}
+
+static void refuse_banned(struct hub *hub, struct client *client)
+{
+	struct sanctions_subject subject = client_subject(client);
+	const struct sanction *ban;
+	char reason[512];
+
+	if (client->is_admin)
+		return; /* nobody locks them out */
+	ban = sanctions_find(hub->sanctions, SANCTION_BAN, &subject, hub->now);
+	if (!ban)
+		return;
+	(void)snprintf(reason, sizeof(reason), "banned%s%s", *ban->reason ? ": " : "", ban->reason);
+	client_dismiss(hub, client, "banned", reason);
+}
+
+/* Says what somebody is called who has not asked for anything yet. */
+static void greet(struct hub *hub, const struct client *client)
+{
+	struct welcome *welcome = calloc(1, sizeof(*welcome));
+	char *nick = strdup(client->person->nick);
+
+	if (!welcome || !nick) {
+		free(welcome);
+		free(nick);
+		return; /* it can do without */
+	}
+	*welcome = (struct welcome){.chat = client->chat, .nick = nick};
+	hub_post(hub, client->chat->worker, &welcome->letter, LETTER_WELCOME);
+}
+
+static bool is_hidden(const struct person *person)
+{
+	const struct client *client;
+
+	LIST_FOR_EACH(client, &person->clients, struct client, link)
+		if (!client->chat->control)
+			return false;
+	return true;
+}
+
+static bool is_admin(struct hub *hub, const struct client *client)
+{
+	const struct chat_config *config = &hub->config->chat;
+	const struct identity *identity = &client->chat->identity;
+
+	/* Whoever owns the machine is never locked out by a mistake in the configuration. */
+	if (client->chat->control && identity->proven && identity->uid == 0)
+		return true;
+	return client->person->user &&
+	       users_match(hub->users, client->person->user, &client->chat->identity,
+			   config->admins, config->n_admins);
+}
+
+void client_open(struct hub *hub, struct chat *chat)
+{
+	struct client *client = calloc(1, sizeof(*client));
+	const char *user = NULL;
+
+	if (!client)
+		return; /* its requests are refused for want of memory */
+	list_init(&client->presences);
+	client->chat = chat;
+	client->since = hub->now;
+	client->tokens = CONFIG_RATE_MAX; /* of which no more than the burst counts then */
+	client->tokens_time = hub->now;
+	if (chat->identity.proven)
+		user = users_name(hub->users, chat->identity.uid);
+	client->person = user ? person_find_user(hub, user) : NULL;
+	if (!client->person)
+		client->person = person_new(hub, chat, user);
+	if (!client->person || !tsearch(client, &hub->clients_by_id, compare_client)) {
+		if (client->person && list_empty(&client->person->clients))
+			person_free(hub, client->person);
+		free(client);
+		return;
+	}
+	list_append(&client->person->clients, &client->link);
+	client->person->hidden = is_hidden(client->person);
+	chat->client = client;
+	client->is_admin = is_admin(hub, client);
+	if (chat->control)
+		return;
+	refuse_banned(hub, client);
+	if (!client->dismissed)
+		greet(hub, client);
+}
+
+void client_forget(struct hub *hub, struct client *client)
+{
+	struct chat *chat = client->chat;
+
+	if (!client->gone || client->errands > 0)
+		return;
+	free(client->end);
+	free(client);
+	hub_post(hub, chat->worker, &chat->gone, LETTER_FORGOTTEN);
+}
+
+void client_gone(struct hub *hub, struct chat *chat)
+{
+	struct client *client = chat->client;
+	struct presence *presence;
+	struct person *person;
+
+	if (!client) {
+		hub_post(hub, chat->worker, &chat->gone, LETTER_FORGOTTEN);
+		return;
+	}
+	person = client->person;
+	client->gone = true;
+	while (!list_empty(&client->presences)) {
+		presence = CONTAINER_OF(client->presences.next, struct presence, link);
+		if (presence->room->direct && !person->user)
+			room_end(hub, presence->room);
+		else
+			presence_remove(hub, presence, client->end);
+	}
+	person_end_talks(hub, person);
+	(void)tdelete(client, &hub->clients_by_id, compare_client);
+	list_remove(&client->link);
+	client->person = NULL;
+	chat->client = NULL;
+	if (list_empty(&person->clients))
+		person_free(hub, person);
+	else
+		person->hidden = is_hidden(person);
+	client_forget(hub, client);
+}
+
+static void review_person(struct hub *hub, struct person *person)
+{
+	struct client *client;
+
+	LIST_FOR_EACH(client, &person->clients, struct client, link) {
+		client->is_admin = is_admin(hub, client);
+		if (!person->user && !client->chat->control && !hub->config->chat.guests)
+			client_dismiss(hub, client, "guests are let in no longer",
+				       "guests are let in no longer");
+	}
+}
+
+/* Whether somebody may still be in a room, by any connection. */
+static bool is_admitted(struct hub *hub, const struct room *room, const struct person *person)
+{
+	const struct client *client;
+
+	LIST_FOR_EACH(client, &person->clients, struct client, link)
+		if (presence_find(client, room) && room_admits(hub, room, client))
+			return true;
+	return false;
+}
+
+static void review_room(struct hub *hub, struct room *room)
+{
+	struct membership *membership;
+
+	LIST_FOR_EACH(membership, &room->members, struct membership, in_room)
+		if (!is_admitted(hub, room, membership->person))
+			room_expel(hub, room, membership->person, "the room is for its members");
+}
+
+void hub_review_people(struct hub *hub)
+{
+	struct person *person;
+	struct room *room;
+
+	LIST_FOR_EACH(person, &hub->people, struct person, link)
+		review_person(hub, person);
+	/* A room that the configuration names is not freed when nobody is left in it. */
+	LIST_FOR_EACH(room, &hub->rooms, struct room, link)
+		if (room->config && room->config->n_members > 0)
+			review_room(hub, room);
+}
