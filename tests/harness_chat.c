@@ -21,7 +21,7 @@
 
 /* ---- JSON ---- */
 
-static char *format_json(const char *format, va_list arguments)
+static PRINTF(1, 0) char *format_json(const char *format, va_list arguments)
 {
 	char *text;
 
@@ -155,7 +155,7 @@ const char *chat_me(void)
 	return user->pw_name;
 }
 
-static char *make_config(const char *settings, const char *chat, va_list arguments)
+static PRINTF(2, 0) char *make_config(const char *settings, const char *chat, va_list arguments)
 {
 	static const char format[] =
 		"listeners: ("
@@ -324,7 +324,7 @@ void chatter_send_raw(struct chatter *chatter, const void *data, size_t len)
 	send_all(chatter->fd, wire.data, wire.len);
 }
 
-static void add(struct chatter *chatter, const char *request, va_list arguments)
+static PRINTF(2, 0) void add(struct chatter *chatter, const char *request, va_list arguments)
 {
 	CLEANUP(freep) char *text = format_json(request, arguments), *whole = NULL;
 

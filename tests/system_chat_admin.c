@@ -178,7 +178,6 @@ static json_int_t client_number(struct chatter *admin, const char *nick)
 
 START_TEST(kick_by_number)
 {
-	CLEANUP(closep) int echo = -1;
 	CHATTER me = {0}, anna = {0}, ben = {0};
 	struct server server;
 	json_int_t number;

@@ -304,9 +304,10 @@ START_TEST(history_windows)
 					      (size_t)(cases[i].last - cases[i].first + 1),
 				      "%zu messages for %s", json_array_size(messages),
 				      cases[i].members);
-			json_array_foreach(messages, at, one)
+			json_array_foreach(messages, at, one) {
 				ck_assert_int_eq(member_integer(one, "seq"),
 						 cases[i].first + (int)at);
+			}
 			json_decref(reply);
 		}
 	}
