@@ -53,13 +53,14 @@ void hub_note_storage(struct hub *hub, int result)
 {
 	if (result == -ENOMEM)
 		return; /* not the disk's fault */
+	/* On a disk that is nearly full, what is short is said and what is long refused in turns. */
 	if (result < 0 && !hub->storage_failing)
-		log_write(LOG_STORAGE_FAILING, NULL,
-			  "the log of rooms cannot be written: %s; what is said in durable rooms "
-			  "is refused until it can be",
-			  store_problem(hub->store));
+		log_folded(LOG_STORAGE_FAILING, NULL,
+			   "the log of rooms cannot be written: %s; what is said in durable rooms "
+			   "is refused until it can be",
+			   store_problem(hub->store));
 	if (result == 0 && hub->storage_failing)
-		log_write(LOG_STORAGE_BACK, NULL, "the log of rooms can be written again");
+		log_folded(LOG_STORAGE_BACK, NULL, "the log of rooms can be written again");
 	hub->storage_failing = result < 0;
 }
 

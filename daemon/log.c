@@ -77,6 +77,8 @@ static const char *const kind_words[LOG_KINDS] = {
 	[LOG_NOT_ANSWERED] = "datagrams not answered",
 	[LOG_OUT_OF_MEMORY] = "out of memory",
 	[LOG_SLOW_DOWN] = "messages beyond chat.rate",
+	[LOG_STORAGE_FAILING] = "log of rooms not writable",
+	[LOG_STORAGE_BACK] = "log of rooms writable again",
 };
 
 /* One kind of entry of one listener that was said lately. */
