@@ -13,33 +13,6 @@
 #include "paths.h"
 #include "util.h"
 
-struct generation *generation_new(struct config *config)
-{
-	struct generation *generation = malloc(sizeof(*generation));
-
-	if (!generation) {
-		config_free(config);
-		return NULL;
-	}
-	*generation = (struct generation){config, 1};
-	return generation;
-}
-
-struct generation *generation_ref(struct generation *generation)
-{
-	generation->references++;
-	return generation;
-}
-
-struct generation *generation_unref(struct generation *generation)
-{
-	if (generation && --generation->references == 0) {
-		config_free(generation->config);
-		free(generation);
-	}
-	return NULL;
-}
-
 struct listener *listener_new(struct generation *generation, const struct listener_config *config,
 			      unsigned n_threads)
 {

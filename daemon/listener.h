@@ -13,6 +13,7 @@
 #include "bind.h"
 #include "config.h"
 #include "counters.h"
+#include "generation.h"
 #include "inherit.h"
 #include "list.h"
 #include "quota.h"
@@ -35,18 +36,6 @@ struct listening {
 	struct datagram *datagram; /* of a datagram socket; lent to a worker */
 	unsigned worker;	   /* which */
 };
-
-/* A configuration in use, counted by reference; for the main thread. */
-struct generation {
-	struct config *config; /* owned */
-	unsigned references;
-};
-
-/* Takes config over; one reference. NULL when out of memory, and config is freed. */
-struct generation *generation_new(struct config *config);
-struct generation *generation_ref(struct generation *generation);
-/* NULL is nothing. Returns NULL. */
-struct generation *generation_unref(struct generation *generation);
 
 struct listener {
 	struct list link;
