@@ -591,6 +591,7 @@ START_TEST(stopping)
 	expect_closing(&idle, "shutting down", true);
 	recv_to_end(text, &rest);
 	ck_assert_ptr_nonnull(memmem(rest.data, rest.len, "* closing: shutting down\n", 25));
+	hang_up(&text);
 	chatter_done(&anna);
 	chatter_done(&idle);
 	server_assert_ended(&server, 0);
