@@ -2,68 +2,13 @@
 #pragma once
 
 /*
- * One connection's life. Everything that a connection is stands in struct peer, and nothing of it
- * on a stack: its state, what it sent of an unfinished message, what it is owed. A peer belongs to
- * the thread whose loop it is in, from peer_start() until that thread has reaped it.
+ * One connection's life, from peer_start() until its thread has reaped it.
  *
  * A turn is: receive once, cut, handle, send once, decide; or, when the socket takes bytes again,
  * send. Turns are bounded by the workspace's input.
  */
 
-#include <stdbool.h>
-
-#include "list.h"
-#include "loop.h"
-#include "mailbox.h"
-#include "peer_name.h"
-#include "session.h"
-#include "stream.h"
-
-enum peer_state {
-	PEER_SERVING,	/* messages come and are answered */
-	PEER_FLUSHING,	/* no message is taken any more; what is owed is sent */
-	PEER_LINGERING, /* all is sent and the peer knows it; its end is awaited */
-	PEER_DOOMED,	/* over; reaped at the end of the loop's turn */
-};
-
-/* What peers of one thread share; owned by the thread. */
-struct peers {
-	struct loop *loop;
-	struct workspace workspace;
-	struct list all;	     /* every peer that is not doomed */
-	struct list doomed;	     /* to be reaped */
-	struct audiences *audiences; /* of the chat service */
-	struct letters *to_hub; /* what sessions have to say to the hub after the loop's turn */
-};
-
-struct listener;
-
-struct peer {
-	struct letter letter; /* carries the peer from thread to thread */
-	struct watch watch;
-	struct timer timer;
-	struct list link; /* in peers->all or peers->doomed */
-	struct peers *peers;
-	struct listener *listener; /* for its owner alone */
-	struct session session;
-	/* What a packet for a thousand peers needs of each lies together. */
-	struct stream stream;
-	enum peer_state state : 8;
-	uint8_t events;	       /* what the loop watches for */
-	bool input_ended : 1;  /* the peer has said that nothing follows */
-	bool owes_reading : 1; /* so much waits for it that it is not read from */
-	bool admitted : 1;     /* counted as a client; for its owner alone */
-	bool finishing : 1;    /* it ends as soon as bytes_in has come to last_byte */
-	struct peer_name name;
-	uint64_t active; /* when a byte last moved */
-	uint64_t bytes_in, bytes_out, messages;
-	struct buffer input; /* what a turn left: an unfinished message, or all that waits */
-	size_t scanned;	     /* bytes of it that hold no end of a message */
-	uint64_t id;	     /* RETORT_CLIENT: never used again */
-	uint64_t since;	     /* when the unfinished message, or our closing, began; 0: neither */
-	uint64_t last_byte;  /* of the input, when finishing: what had come by then */
-	const char *reason;  /* why the connection ends, statically; NULL while it does not */
-};
+#include "peer_state.h"
 
 /*
  * Starts to serve a connection in the calling thread's peers. The caller has set id, name,
@@ -114,9 +59,6 @@ void peer_expired(struct timer *timer);
 
 /* Has other settings from now on; they outlive the peer. */
 void peer_set_settings(struct peer *peer, const struct settings *settings);
-
-/* Ends the connection at once. reason is static. */
-void peer_doom(struct peer *peer, const char *reason);
 
 /* Closes the socket and frees what a doomed peer owns, but not the peer. */
 void peer_done(struct peer *peer);
