@@ -196,21 +196,35 @@ static bool is_full(const struct peer *peer)
 				      peer->stream.n >= PACKETS_MAX);
 }
 
+/*
+ * Whether a seat takes a broadcast. Messages have numbers, and come in their order or, when that
+ * cannot be now, later out of the log. What has none is for whoever does not let too much wait.
+ */
+static bool takes(struct audiences *audiences, struct place *place,
+		  const struct broadcast *broadcast)
+{
+	bool can = broadcast->packets[place->encoding] && !is_full(place->peer);
+
+	if (broadcast->last == 0)
+		return can;
+	if (place->behind || broadcast->last <= place->cursor)
+		return false;
+	if (!can || broadcast->first != place->cursor + 1) {
+		set_behind(place, true);
+		audiences_touch(audiences, place->seat->chat);
+		return false;
+	}
+	place->cursor = broadcast->last;
+	return true;
+}
+
 static void deliver(struct audiences *audiences, struct place *place,
 		    const struct broadcast *broadcast, bool at_once)
 {
 	struct packet *packet = broadcast->packets[place->encoding];
 
-	if (place->behind || (broadcast->last > 0 && broadcast->last <= place->cursor))
+	if (!takes(audiences, place, broadcast))
 		return;
-	if (!packet || is_full(place->peer) ||
-	    (broadcast->first > 0 && broadcast->first != place->cursor + 1)) {
-		set_behind(place, true);
-		audiences_touch(audiences, place->seat->chat);
-		return;
-	}
-	if (broadcast->last > 0)
-		place->cursor = broadcast->last;
 	if (broadcast->speaker && broadcast->speaker == place->seat->chat)
 		return;
 	if (!at_once || place->peer->session.touched)

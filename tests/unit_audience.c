@@ -234,6 +234,26 @@ START_TEST(whoever_is_behind_is_served_from_the_log)
 }
 END_TEST
 
+START_TEST(what_has_no_number_comes_at_once)
+{
+	struct broadcast broadcast = {.slot = SLOT};
+	struct packet *packet = lines(1, 1, 10);
+	struct room room;
+	struct member member;
+	char text[64];
+
+	room_init(&room);
+	member_init(&member, &room, 3, 10);
+	broadcast.packets[encoding_of(DIALECT_OBJECT, FRAMING_LINE, 0)] = packet;
+	audiences_broadcast(&room.audiences, &broadcast, true);
+	ck_assert_int_eq(recv(member.fd, text, sizeof(text), MSG_DONTWAIT), 10);
+	(void)take_fetch(&room, 3); /* and it is as much behind as it was */
+	packet_unref(packet);
+	member_done(&member, &room);
+	room_done(&room);
+}
+END_TEST
+
 START_TEST(what_was_fetched_for_another_seat_is_not_delivered)
 {
 	struct room room;
@@ -311,6 +331,7 @@ int main(void)
 
 	harness_add(suite, whoever_keeps_up_gets_broadcasts);
 	harness_add(suite, whoever_is_behind_is_served_from_the_log);
+	harness_add(suite, what_has_no_number_comes_at_once);
 	harness_add(suite, what_was_fetched_for_another_seat_is_not_delivered);
 	harness_add(suite, whoever_does_not_read_is_waited_for);
 	return harness_main(suite);
