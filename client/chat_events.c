@@ -20,6 +20,8 @@ static void somebody_came(struct talk *talk, const struct retort_event *event)
 {
 	struct room *room = rooms_find(&talk->rooms, event->room);
 
+	if (event->mine)
+		talk_nick(talk);
 	if (event->mine || !room)
 		return;
 	room_meet(room, event->nick);
@@ -31,6 +33,7 @@ static void somebody_left(struct talk *talk, const struct retort_event *event)
 {
 	struct room *room = rooms_find(&talk->rooms, event->room);
 	const bool why = event->text && *event->text;
+	uint64_t seen;
 
 	if (!room)
 		return;
@@ -39,8 +42,8 @@ static void somebody_left(struct talk *talk, const struct retort_event *event)
 		if ((!talk->quiet || why) && is_looked_at(talk, room))
 			screen_notice(talk->screen, "%s left %s%s%s", event->nick, event->room,
 				      why ? ": " : "", why ? event->text : "");
-	} else if (why) {
-		/* Otherwise it is our own wish, whose reply tells it. */
+	} else if (why && retort_seen(talk->retort, event->room, &seen) < 0) {
+		/* Else it is our own wish, whose reply tells it, or we are called otherwise now. */
 		screen_warn(talk->screen, "you were removed from %s: %s", event->room, event->text);
 		talk_remove(talk, room);
 	}
@@ -131,6 +134,7 @@ static void handle(struct talk *talk, const struct retort_event *event)
 	case RETORT_RESUMED:
 		talk->taken = false;
 		talk_back(talk);
+		talk_nick(talk);
 		break;
 	case RETORT_DISCONNECTED:
 		disconnected(talk, event);

@@ -418,6 +418,7 @@ static int prepare(struct chat *chat)
 	talk->json = chat->common->json;
 	talk->quiet = chat->common->quiet;
 	talk->lines = chat->lines_given || !from_terminal ? chat->lines : 20;
+	talk_nick(talk);
 	if (typing) {
 		chat->line = (struct line){.complete = commands_complete, .data = talk};
 		line_open(&chat->line, "[-] ");

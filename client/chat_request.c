@@ -443,14 +443,17 @@ void request_rooms(struct talk *talk, bool show)
 static void renamed(struct talk *talk, struct request *request, const struct retort_reply *reply)
 {
 	(void)request;
-	if (failed(talk, "your nick is as it was", reply, NULL))
-		return;
-	screen_notice(talk->screen, "you are %s now", reply->nick ?: "yourself");
+	if (!failed(talk, "your nick is as it was", reply, NULL))
+		talk_nick(talk); /* unless the rooms have told so */
 }
 
 void request_nick(struct talk *talk, const char *nick)
 {
 	const struct retort_request request = {.op = RETORT_OP_HELLO, .nick = nick};
 
+	if (talk->nick && strcmp(talk->nick, nick) == 0) {
+		screen_notice(talk->screen, "you are %s already", nick);
+		return;
+	}
 	(void)ask(talk, &request, renamed, false, "your nick is as it was"); /* it was told */
 }

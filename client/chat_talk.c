@@ -30,6 +30,7 @@ void talk_done(struct talk *talk)
 	kept_done(&talk->missed);
 	rooms_done(&talk->rooms);
 	free(talk->held_back);
+	free(talk->nick);
 }
 
 /* ---- what is shown, and when ---- */
@@ -178,6 +179,18 @@ void talk_remove(struct talk *talk, struct room *room)
 	rooms_remove(&talk->rooms, room);
 	if (was_current && talk->rooms.current)
 		talk_switch(talk, talk->rooms.current);
+}
+
+void talk_nick(struct talk *talk)
+{
+	const char *nick = retort_nick(talk->retort);
+
+	if (!nick || (talk->nick && strcmp(talk->nick, nick) == 0))
+		return;
+	if (talk->nick)
+		screen_notice(talk->screen, "you are %s now", nick);
+	free(talk->nick);
+	talk->nick = strdup(nick); /* else it is news again */
 }
 
 /* ---- a connection that is lost and comes back ---- */

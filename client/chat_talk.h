@@ -33,6 +33,7 @@ struct talk {
 	size_t joins;	      /* of them, steps into rooms */
 	char *held_back;      /* a line that is to be said again at once_more; owned */
 	uint64_t once_more;   /* on the clock of clock_now() */
+	char *nick;	      /* as it was told last; owned */
 	bool refused;	      /* something was not done as asked */
 	bool quit;
 
@@ -68,6 +69,9 @@ void talk_switch(struct talk *talk, struct room *room);
 
 /* The room that lines are said in is gone; tells so when another one is looked at now. */
 void talk_remove(struct talk *talk, struct room *room);
+
+/* Tells what we are called when that is something else now; the first time it is no news. */
+void talk_nick(struct talk *talk);
 
 /* The connection was lost; it is back; it is time to show what was missed. */
 void talk_lost(struct talk *talk);

@@ -193,6 +193,7 @@ static int print_history(struct tail *tail, uint64_t after, uint64_t newest)
 static int take_event(struct tail *tail, const struct retort_event *event)
 {
 	const bool tells = !tail->common->quiet;
+	uint64_t seen;
 
 	switch (event->kind) {
 	case RETORT_MESSAGE:
@@ -200,7 +201,8 @@ static int take_event(struct tail *tail, const struct retort_event *event)
 	case RETORT_GAP:
 		return tell_gap(tail, event->first, event->last);
 	case RETORT_LEAVE:
-		if (!event->mine)
+		/* Who has another nick now is still there. */
+		if (!event->mine || retort_seen(tail->connection.retort, event->room, &seen) == 0)
 			return STATUS_GO_ON;
 		return refused("", "not_member", event->text ?: "somebody took us out of the room");
 	case RETORT_DISCONNECTED:

@@ -174,8 +174,9 @@ enum retort_event_kind {
 	RETORT_MESSAGE, /* room, message */
 	RETORT_JOIN,	/* room, nick */
 	RETORT_LEAVE,	/* room, nick; text: why, when not of its own will. With one's own nick,
-			 * one is no member any more; but when a join of one's own follows at once,
-			 * one is called that now, as another connection of the same user wished */
+			 * one is no member any more if retort_seen() knows the room no longer;
+			 * else a join of one's own follows, with the nick that one has now, as
+			 * another connection of the same user may have wished */
 	RETORT_TOPIC,	/* room, nick, text */
 	RETORT_GAP,	/* room, first, last: messages of these numbers are lost */
 	RETORT_CLOSING, /* text; reconnect: the server ends this connection. The library comes back

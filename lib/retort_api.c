@@ -188,6 +188,8 @@ static int prepare_room(struct retort *retort, const struct retort_request *requ
 		return 0;
 	}
 	/* Of a room that is joined already it is known where to go on. */
+	if (cursor->evicted)
+		state_tell_leaves(retort, NULL);
 	if (cursor->evicted || (!cursor->joined && !cursor->join) || cursor->leave > cursor->join) {
 		cursor->joined = cursor->joined && !cursor->evicted;
 		cursor->evicted = false;

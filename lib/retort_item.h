@@ -21,6 +21,7 @@ struct item {
 	char *json, *token, *text, *room; /* further memory; owned */
 	void *array;			  /* of the reply; owned */
 	size_t cost;			  /* bytes, roughly */
+	uint64_t due; /* of a leave that is held back: when it is told all the same */
 };
 
 /* Return NULL when out of memory. */

@@ -300,6 +300,7 @@ int process_step(struct retort *retort)
 		begin(retort);
 	if (retort->phase == PHASE_CONNECTING)
 		go_on_connecting(retort);
+	state_tell_due_leaves(retort);
 	if (state_is_connected(retort)) {
 		silent = receive(retort);
 		if (state_is_connected(retort))
@@ -344,7 +345,7 @@ uint64_t process_due(const struct retort *retort)
 	case PHASE_FAILED:
 		return DEADLINE_NONE;
 	default:
-		return wants_input(retort) ? MIN(retort->hello_at, overdue(retort))
-					   : retort->hello_at;
+		return MIN(MIN(retort->hello_at, state_leaves_due(retort)),
+			   wants_input(retort) ? overdue(retort) : DEADLINE_NONE);
 	}
 }

@@ -15,6 +15,7 @@
 enum {
 	UNASKED_MAX = 64, /* senders of direct messages that are remembered */
 	GUESSES_MAX = 3,  /* nicks that are asked for when none is wished */
+	LEAVE_HELD = 500, /* milliseconds within which a new nick is told behind the old one */
 };
 
 /* What came cannot be. It would be no better the next time. */
@@ -33,17 +34,25 @@ static bool is_temporary(enum retort_refusal refusal)
 
 /* ---- Events ---- */
 
-/* Makes an event for the program of what came. Returns 0 or -ENOMEM. */
-static int pass_on(struct retort *retort, struct object_answer *answer, struct bytes body)
+/* Makes an event for the program of what came. Returns NULL when out of memory. */
+static struct item *event_item(const struct retort *retort, struct object_answer *answer,
+			       struct bytes body)
 {
 	struct item *item = item_new(RETORT_MESSAGE);
 
+	if (item && item_set_event(item, answer, body, retort->nick, retort->user) < 0) {
+		item_free(item);
+		item = NULL;
+	}
+	return item;
+}
+
+static int pass_on(struct retort *retort, struct object_answer *answer, struct bytes body)
+{
+	struct item *item = event_item(retort, answer, body);
+
 	if (!item)
 		return -ENOMEM;
-	if (item_set_event(item, answer, body, retort->nick, retort->user) < 0) {
-		item_free(item);
-		return -ENOMEM;
-	}
 	inbox_put(&retort->inbox, item);
 	return 0;
 }
@@ -98,17 +107,24 @@ static int take_gap(struct retort *retort, struct cursor *cursor, struct object_
 
 /*
  * Who is made to leave is no member any more, unless more comes of the room: then it was a new nick
- * for all connections of our user, of which the join that follows at once tells.
+ * for all connections of our user, of which the join that follows at once tells. The program learns
+ * of it when it shows which it is.
  */
 static int take_leave(struct retort *retort, struct cursor *cursor, struct object_answer *answer,
 		      struct bytes body)
 {
 	const bool ours = retort->nick && strcmp(answer->event.nick, retort->nick) == 0;
-	const int r = pass_on(retort, answer, body);
+	struct item *item;
 
-	if (r == 0 && ours && cursor && cursor->joined && !cursor->leave && !cursor->join)
-		cursor->evicted = true;
-	return r;
+	if (!ours || !cursor || !cursor->joined || cursor->leave || cursor->join)
+		return pass_on(retort, answer, body);
+	item = event_item(retort, answer, body);
+	if (!item)
+		return -ENOMEM;
+	item->due = clock_after(clock_now(), LEAVE_HELD);
+	list_append(&retort->leaves, &item->link);
+	cursor->evicted = true;
+	return 0;
 }
 
 static int take_join(struct retort *retort, bool evicted, struct object_answer *answer,
@@ -169,9 +185,10 @@ static int take_event(struct retort *retort, struct object_answer *answer, struc
 	/* Of a room that was left, the rest may be under way. */
 	if (cursor ? cursor_is_deaf(cursor) : event->room[0] != '@')
 		return 0;
-	if (cursor) {
-		evicted = cursor->evicted;
+	if (cursor && cursor->evicted) {
+		evicted = true;
 		cursor->evicted = false;
+		state_tell_leaves(retort, event->room);
 	}
 	switch (event->kind) {
 	case CHAT_EVENT_MESSAGE:

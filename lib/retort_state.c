@@ -35,6 +35,7 @@ int state_init(struct retort *retort, struct endpoint *endpoints, size_t n_endpo
 	list_init(&retort->asked);
 	list_init(&retort->cursors);
 	inbox_init(&retort->inbox);
+	list_init(&retort->leaves);
 	if (endpoints->transport == TRANSPORT_UNIX &&
 	    nick_of_user(&retort->own_user, &retort->own_nick) < 0)
 		return -ENOMEM;
@@ -57,6 +58,7 @@ void state_done(struct retort *retort)
 		asked_free(asked);
 	LIST_FOR_EACH(cursor, &retort->cursors, struct cursor, link)
 		cursor_free(cursor);
+	state_tell_leaves(retort, NULL);
 	inbox_done(&retort->inbox);
 	item_free(retort->greeting);
 	item_free(retort->current);
@@ -94,6 +96,37 @@ void state_post(struct retort *retort, struct item *item)
 	retort->phase = PHASE_FAILED;
 	retort->failure = -ENOMEM;
 	state_problem(retort, NULL, "out of memory");
+}
+
+void state_tell_leaves(struct retort *retort, const char *room)
+{
+	struct item *item;
+
+	LIST_FOR_EACH(item, &retort->leaves, struct item, link) {
+		if (room && strcmp(item->event.room, room) != 0)
+			continue;
+		list_remove(&item->link);
+		inbox_put(&retort->inbox, item);
+	}
+}
+
+uint64_t state_leaves_due(const struct retort *retort)
+{
+	if (list_empty(&retort->leaves))
+		return DEADLINE_NONE;
+	return CONTAINER_OF(retort->leaves.next, struct item, link)->due;
+}
+
+void state_tell_due_leaves(struct retort *retort)
+{
+	struct item *item;
+
+	LIST_FOR_EACH(item, &retort->leaves, struct item, link) {
+		if (item->due > clock_now())
+			return;
+		list_remove(&item->link);
+		inbox_put(&retort->inbox, item);
+	}
 }
 
 /* ---- Requests ---- */
@@ -304,6 +337,7 @@ static void disconnect(struct retort *retort, int status, const char *text)
 {
 	wire_done(&retort->wire);
 	unsend(retort, status, text);
+	state_tell_leaves(retort, NULL);
 	item_free(STEAL(retort->greeting));
 	retort->rejoins = 0;
 	retort->hellos = 0;

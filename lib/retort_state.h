@@ -74,6 +74,7 @@ struct retort {
 	/* Rooms, and what waits for the program. */
 	struct list cursors;
 	struct inbox inbox;
+	struct list leaves;   /* items: of our own, until it shows whether we are out */
 	size_t inbox_limit;   /* no more is received above that */
 	struct item *current; /* the event that the program has; owned */
 	struct item *answer;  /* the reply that retort_call() waits for; owned */
@@ -90,6 +91,13 @@ bool state_is_connected(const struct retort *retort);
 
 /* Sets what retort_problem() and retort_token() tell; token is NULL for what is no refusal. */
 void state_problem(struct retort *retort, const char *token, const char *text);
+
+/* Hands out the leaves of this room that are held back, or with NULL all of them. */
+void state_tell_leaves(struct retort *retort, const char *room);
+
+/* Hands out those that are due; says when the next is. */
+void state_tell_due_leaves(struct retort *retort);
+uint64_t state_leaves_due(const struct retort *retort);
 
 /* Puts an event for the program; item may be NULL for out of memory, which ends all. */
 void state_post(struct retort *retort, struct item *item);

@@ -331,6 +331,12 @@ START_TEST(commands_are_obeyed)
 	terminal_wait(terminal, "-- cannot join: ");
 	terminal_type(terminal, "/history 1\r");
 	terminal_wait(terminal, "-- the last 1 message of ops:");
+	terminal_type(terminal, "/nick berta\r");
+	terminal_wait(terminal, "-- you are berta now");
+	terminal_type(terminal, "/nick berta\r");
+	terminal_wait(terminal, "-- you are berta already");
+	terminal_wait_cursor(terminal, "[ops]", 6);
+	ck_assert_uint_eq(terminal_count(terminal, "berta now"), 1);
 	terminal_type(terminal, "/quit\r");
 	ck_assert_int_eq(terminal_wait_end(terminal), 0);
 	terminal_done(terminal);

@@ -803,6 +803,17 @@ START_TEST(test_tail_is_taken_out)
 		"{\"event\":\"leave\",\"room\":\"ops\",\"nick\":\"guest1\",\"reason\":\"kicked\"}");
 	finish(&run, 1, "not_member: kicked");
 	run_done(&run);
+
+	/* Another connection of the same user took another nick. */
+	start(&run, NULL, WORDS("tail", "-f", "ops", "-n", "0"));
+	let_follow();
+	say_json("{\"event\":\"leave\",\"room\":\"ops\",\"nick\":\"guest1\",\"reason\":\"x\"}");
+	say_json("{\"event\":\"join\",\"room\":\"ops\",\"nick\":\"guest2\"}");
+	event_message(601, "still there");
+	say_json("{\"event\":\"closing\",\"reason\":\"enough\",\"reconnect\":false}");
+	finish(&run, 1, "closed the connection: enough");
+	ck_assert_ptr_nonnull(strstr(run.out, "still there"));
+	run_done(&run);
 	script_end();
 }
 END_TEST

@@ -314,6 +314,7 @@ START_TEST(test_renamed)
 	play_put(&play, "{\"event\":\"join\",\"room\":\"ops\",\"nick\":\"b\"}");
 	play_say(&play, "ops", 5);
 	ck_assert(play_take(&play, RETORT_LEAVE)->mine);
+	ck_assert_uint_ge(play_seen(&play, "ops"), 4);
 	ck_assert(play_take(&play, RETORT_JOIN)->mine);
 	ck_assert_str_eq(retort_nick(play.retort), "b");
 	play_take_message(&play, "ops", 5);
@@ -323,6 +324,36 @@ START_TEST(test_renamed)
 	play_put(&play, REPLY_OK ",\"nick\":\"b\",\"user\":null}");
 	play_get_join(&play, "ops", 5, 5);
 	play_take(&play, RETORT_RESUMED);
+	play_end(&play);
+}
+END_TEST
+
+/* The same, with the new nick a moment behind. */
+START_TEST(test_renamed_in_two_pieces)
+{
+	struct play play;
+
+	play_begin(&play);
+	play_connect(&play, "a");
+	play_join(&play, "ops", 4);
+	play_join(&play, "dev", 6);
+	for (int i = 0; i < 2; i++)
+		play_put(&play,
+			 "{\"event\":\"leave\",\"room\":\"%s\",\"nick\":\"a\",\"reason\":\"x\"}",
+			 i == 0 ? "ops" : "dev");
+	play_take_nothing(&play);
+	play_put(&play, "{\"event\":\"join\",\"room\":\"dev\",\"nick\":\"b\"}");
+	ck_assert_str_eq(play_take(&play, RETORT_LEAVE)->room, "dev");
+	ck_assert_uint_eq(play_seen(&play, "dev"), 6);
+	ck_assert_str_eq(play_take(&play, RETORT_JOIN)->nick, "b");
+
+	/* What is not followed by it by and by is one, and so is what the connection ends behind.
+	 */
+	ck_assert_str_eq(play_take(&play, RETORT_LEAVE)->room, "ops");
+	play_put(&play, "{\"event\":\"leave\",\"room\":\"dev\",\"nick\":\"b\",\"reason\":\"x\"}");
+	play_lose(&play);
+	ck_assert_str_eq(play_take(&play, RETORT_LEAVE)->room, "dev");
+	play_take(&play, RETORT_DISCONNECTED);
 	play_end(&play);
 }
 END_TEST
@@ -594,6 +625,7 @@ int main(void)
 	harness_add(suite, test_leave_again);
 	harness_add(suite, test_rooms_lost);
 	harness_add(suite, test_renamed);
+	harness_add(suite, test_renamed_in_two_pieces);
 	harness_add(suite, test_evicted_joins);
 	harness_add(suite, test_log_began_anew);
 	harness_add(suite, test_log_began_anew_twice);
