@@ -63,6 +63,13 @@ void listener_free(struct listener *listener)
 	free(listener);
 }
 
+int listener_out_of_memory(const char *name)
+{
+	log_write(LOG_OUT_OF_MEMORY, &(struct log_about){.listener = name},
+		  "out of memory, it cannot be served");
+	return EX_OSERR;
+}
+
 void listening_free(struct listening *listening)
 {
 	if (!listening->inherited)

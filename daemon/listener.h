@@ -80,5 +80,8 @@ int listener_open(struct listener *listener, const struct listener_config *confi
  */
 int listener_dress(struct listener *listener, const struct listener_config *config);
 
+/* Logs that a listener cannot be served for want of memory. Returns an exit status. */
+int listener_out_of_memory(const char *name);
+
 /* Closes one socket, removing its file if we made it, and frees it. */
 void listening_free(struct listening *listening);

@@ -9,6 +9,7 @@
 #include "crew.h"
 #include "door.h"
 #include "listener.h"
+#include "plan.h"
 #include "ports.h"
 
 struct listeners {
@@ -17,12 +18,6 @@ struct listeners {
 	struct door *door;  /* borrowed */
 	struct ports ports; /* on which datagrams are answered */
 	struct totals forgotten; /* what listeners have done that are no more */
-};
-
-/* All that a reload is going to change; everything that can fail has been done. */
-struct plan {
-	struct generation *generation; /* borrowed */
-	struct list steps;	       /* owned */
 };
 
 /*
@@ -42,11 +37,7 @@ int listeners_open_control(struct listeners *listeners, struct generation *gener
 /* Starts to serve what is open. Returns 0 or a negative errno. */
 int listeners_serve(struct listeners *listeners);
 
-/*
- * Opens what generation asks for beyond what is open, and changes nothing. Returns 0, or an exit
- * status of sysexits.h after everything that is wrong has been logged or, where it takes more than
- * a reload, is in problems. plan_done() is due in both cases.
- */
+/* Plans how to come to generation, as plan_make() does. */
 int listeners_plan(struct listeners *listeners, struct generation *generation,
 		   struct plan *ret_plan, struct config_problems *problems);
 
@@ -55,9 +46,6 @@ int listeners_plan(struct listeners *listeners, struct generation *generation,
  * not name is gone. The workers have still to be told.
  */
 void listeners_apply(struct listeners *listeners, struct plan *plan);
-
-/* Frees a plan, and closes what it opened unless it was applied. */
-void plan_done(struct plan *plan);
 
 /* Stops listening everywhere. */
 void listeners_close(struct listeners *listeners);
