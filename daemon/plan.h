@@ -28,9 +28,9 @@ struct plan {
 
 /*
  * Opens what generation asks for beyond what is open, and changes nothing. all are all listeners
- * there are; new ones are for n_threads. Returns 0, or an exit status of sysexits.h after everything
- * that is wrong has been logged or, where it takes more than a reload, is in problems. plan_done()
- * is due in both cases.
+ * there are; new ones are for n_threads. Returns 0, or an exit status of sysexits.h after
+ * everything that is wrong has been logged or, where it takes more than a reload, is in problems.
+ * plan_done() is due in both cases.
  */
 int plan_make(const struct list *all, unsigned n_threads, struct generation *generation,
 	      struct plan *ret_plan, struct config_problems *problems);
