@@ -89,11 +89,10 @@ static size_t handle(struct peer *peer, struct bytes input)
 	struct workspace *workspace = &peer->peers->workspace;
 	const uint64_t max_pending = peer->session.settings->max_pending;
 	const size_t pending = peer->stream.pending;
+	struct bytes rest = input; /* there may be none, and no memory of it */
 	uint64_t messages = 0;
-	size_t used = 0;
 
 	while (peer->state == PEER_SERVING && !peer->session.later) {
-		struct bytes rest = {input.data + used, input.len - used};
 		size_t answered = pending + workspace->answers.len;
 		struct frame frame;
 		enum frame_cut cut;
@@ -110,7 +109,7 @@ static size_t handle(struct peer *peer, struct bytes input)
 		if (cut != FRAME_MESSAGE) {
 			handle_odd(peer, cut, &frame);
 			if (peer->input_ended)
-				used = input.len; /* nothing can complete what is left */
+				rest.len = 0; /* nothing can complete what is left */
 			break;
 		}
 		r = peer->session.service->message(&peer->session, workspace, &frame);
@@ -119,7 +118,8 @@ static size_t handle(struct peer *peer, struct bytes input)
 			break;
 		}
 		peer->session.later = r == SESSION_LATER;
-		used += frame.size;
+		rest.data += frame.size;
+		rest.len -= frame.size;
 		messages++;
 	}
 	if (messages > 0) {
@@ -128,7 +128,7 @@ static size_t handle(struct peer *peer, struct bytes input)
 		peer->messages += messages;
 		counters_add(peer->session.counters, COUNTER_MESSAGES, messages);
 	}
-	return used;
+	return input.len - rest.len;
 }
 
 /*
@@ -147,7 +147,9 @@ static void handle_and_send(struct peer *peer, struct bytes windows[static 2], b
 			if (peer->session.detects)
 				detect_framing(&peer->session, windows[i]);
 			used = handle(peer, windows[i]);
-			windows[i] = (struct bytes){windows[i].data + used, windows[i].len - used};
+			if (used > 0)
+				windows[i] = (struct bytes){windows[i].data + used,
+							    windows[i].len - used};
 			if (windows[i].len > 0)
 				break;
 		}
