@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * retort ping: round trips through a transform listener, as ping(8) prints them.
+ * retort ping: round trips through a listener of either service, as ping(8) prints them.
  *
  * Each message carries its number in a way that no transform changes: decimal digits that read the
  * same from both ends, in quotes, so that it is a JSON string as well. Over a stream answers come
- * in order; over UDP one may be lost, late or doubled, and the number tells which it is.
+ * in order; over UDP one may be lost, late or doubled, and the number tells which it is. A chat
+ * listener understands no such message, and says so: then it begins anew in its words.
  */
 
 #include "ping.h"
@@ -21,6 +22,7 @@
 
 #include "clock.h"
 #include "link.h"
+#include "ping_chat.h"
 #include "target.h"
 
 enum {
@@ -49,6 +51,8 @@ struct ping {
 	uint64_t interval_ms;
 	uint64_t size;
 	char *payload;
+	bool chat;	       /* it is a chat listener that answers */
+	struct buffer request; /* to which this is the payload; owned */
 
 	struct pending *pending; /* by number modulo PENDING_MAX; owned, as is payload */
 	uint64_t sent;		 /* the newest number; the first is 1 */
@@ -142,6 +146,12 @@ static int report_lost(const struct ping *ping, uint64_t number)
 	return STATUS_GO_ON;
 }
 
+static bool is_pending(const struct ping *ping, uint64_t number)
+{
+	return number >= ping->oldest && number <= ping->sent &&
+	       pending_of(ping, number)->state != PENDING_NOT;
+}
+
 /*
  * The number of what this answers: what it says; or the oldest pending, when messages are too short
  * to say it. Something that says nothing and has another length, such as a greeting, is no answer.
@@ -153,26 +163,19 @@ static bool number_of(const struct ping *ping, struct bytes body, uint64_t *ret_
 	if (ping->size >= NUMBERED_SIZE && body.data && !payload_read(body, &number) &&
 	    body.len != ping->size)
 		return false;
-	if (number < ping->oldest || number > ping->sent ||
-	    pending_of(ping, number)->state == PENDING_NOT)
+	if (!is_pending(ping, number))
 		return false;
 	*ret_number = number;
 	return true;
 }
 
-static int take_answer(struct ping *ping, struct bytes body)
+/* The answer to this number has come. */
+static int answered(struct ping *ping, uint64_t number, size_t len)
 {
-	struct pending *pending;
-	uint64_t number;
+	struct pending *pending = pending_of(ping, number);
 	bool late;
 	double ms;
 
-	if (!number_of(ping, body, &number)) {
-		if (ping->common->verbose)
-			complain("%s: an answer to nothing that was asked", ping->name);
-		return STATUS_GO_ON;
-	}
-	pending = pending_of(ping, number);
 	ms = (double)(clock_now() - pending->sent_at) / (double)NSEC_PER_MSEC;
 	late = pending->state == PENDING_LOST;
 	pending->state = PENDING_NOT;
@@ -183,7 +186,45 @@ static int take_answer(struct ping *ping, struct bytes body)
 	ping->total += ms;
 	ping->squares += ms * ms;
 	ping->received++;
-	return report_answer(ping, number, body.len, ms, late);
+	return report_answer(ping, number, len, ms, late);
+}
+
+/* What was sent so far was no request: it does not count. */
+static void begin_anew(struct ping *ping)
+{
+	for (; ping->oldest <= ping->sent; ping->oldest++)
+		pending_of(ping, ping->oldest)->state = PENDING_NOT;
+	ping->chat = true;
+	ping->sent = 0;
+	ping->oldest = 1;
+	ping->next_at = clock_now();
+}
+
+static int take_answer(struct ping *ping, struct bytes body)
+{
+	CLEANUP(buffer_done) struct buffer reason = {0};
+	uint64_t number = 0;
+
+	switch (body.data ? ping_chat_read(body, &number, &reason) : PING_CHAT_NOT) {
+	case PING_CHAT_CLOSING:
+		complain_text("the server closed the connection: ", reason.data, reason.len);
+		return STATUS_REFUSED;
+	case PING_CHAT_OTHER:
+		if (!ping->chat)
+			begin_anew(ping);
+		return STATUS_GO_ON;
+	case PING_CHAT_ANSWER:
+		if (is_pending(ping, number))
+			return answered(ping, number, body.len);
+		break;
+	case PING_CHAT_NOT:
+		if (!ping->chat && number_of(ping, body, &number))
+			return answered(ping, number, body.len);
+		break;
+	}
+	if (ping->common->verbose)
+		complain("%s: an answer to nothing that was asked", ping->name);
+	return STATUS_GO_ON;
 }
 
 static int closed(const struct ping *ping)
@@ -248,8 +289,14 @@ static int send_one(struct ping *ping, uint64_t now)
 {
 	int r;
 
-	payload_write(ping, ping->sent + 1);
-	r = link_send(&ping->link, ping->payload, ping->size);
+	if (ping->chat) {
+		r = ping_chat_write(&ping->request, ping->sent + 1, ping->size);
+		if (r == 0)
+			r = link_send(&ping->link, ping->request.data, ping->request.len);
+	} else {
+		payload_write(ping, ping->sent + 1);
+		r = link_send(&ping->link, ping->payload, ping->size);
+	}
 	if (r == 0)
 		r = link_io(&ping->link, POLLOUT);
 	if (r < 0)
@@ -414,7 +461,8 @@ static int ping_target(struct ping *ping)
 
 static const char help[] =
 	"Sends a message, waits for its answer, and prints how long that took, again and again\n"
-	"until interrupted. Works with any transform. Exits with 75 when nothing came back.\n"
+	"until interrupted. Works with any transform, and with a chat listener. Exits with 75\n"
+	"when nothing came back.\n"
 	"\n"
 	"  -n, --count COUNT       stop after so many messages\n"
 	"  -i, --interval SECONDS  wait so long between messages (1); 0: send the next as soon as\n"
@@ -428,6 +476,7 @@ static const char help[] =
 	"it is shown as late.\n"
 	"\n"
 	"Examples:\n"
+	"  retort ping\n"
 	"  retort -c tcp://localhost:7007 ping -n 3\n"
 	"  retort -c udp://localhost:7007 ping -i 200ms --timeout 1\n"
 	"  retort -c unix:echo.sock ping -q -n 10000 -i 0 --json\n"
@@ -497,6 +546,7 @@ static int ping_run(struct common *common, int argc, char *argv[])
 	closep(&ping.signals);
 	link_done(&ping.link);
 	target_done(&ping.target);
+	buffer_done(&ping.request);
 	free(ping.payload);
 	free(ping.pending);
 	return status;

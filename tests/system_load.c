@@ -31,6 +31,9 @@ static void start(void)
 		"[ \"tcp://127.0.0.1:0\", \"unix:length\", \"udp://127.0.0.1:0\" ]; },"
 		"{ name = \"json\"; payload = \"json\"; transforms = [ \"lower\" ]; "
 		"listen = \"tcp://127.0.0.1:0\"; },"
+		"{ name = \"chat\"; service = \"chat\"; listen = \"unix:chat\"; },"
+		"{ name = \"chatline\"; service = \"chat\"; framing = \"line\"; "
+		"listen = \"unix:chatline\"; },"
 		"{ name = \"greet\"; greeting = \"welcome\"; listen = \"tcp://127.0.0.1:0\"; },"
 		"{ name = \"small\"; max_message = 10; listen = \"tcp://127.0.0.1:0\"; });");
 }
@@ -83,6 +86,7 @@ static double number(const json_t *object, const char *key)
 
 START_TEST(test_ping)
 {
+	static const char *const chats[] = {"chat", "chatline"};
 	struct run run;
 
 	start();
@@ -98,6 +102,21 @@ START_TEST(test_ping)
 			      "%s", run.out);
 		run_done(&run);
 	}
+	/* Chat, which has to be found out, and has a shortest message. */
+	for (size_t i = 0; i < ARRAY_SIZE(chats); i++) {
+		run_expect(&run, NULL,
+			   WORDS("-c", at(chats[i], "unix"), "ping", "-n", "3", "-i", "0", "-f",
+				 i == 0 ? "length" : "line", "-s", "80"),
+			   0);
+		ck_assert_msg(strstr(run.out, " seq=3 time=") &&
+				      strstr(run.out, "3 sent, 3 received, 0% lost"),
+			      "%s", run.out);
+		run_done(&run);
+	}
+	run_expect(&run, NULL,
+		   WORDS("-c", at("chat", "unix"), "ping", "-n", "2", "-i", "0", "-s", "0"), 0);
+	run_done(&run);
+
 	/* Too short to be numbered, and empty. */
 	run_expect(&run, NULL,
 		   WORDS("-c", at("length", "udp"), "ping", "-n", "2", "-i", "0", "-s", "1"), 0);
