@@ -155,6 +155,25 @@ static void tell_reloaded(struct server *server, const char *error)
 	}
 }
 
+/* Tells those who asked for a reload that failed the first problem; the log has all. */
+static void tell_not_reloaded(struct server *server, const struct config_problems *problems)
+{
+	const char *text = (const char *)problems->text.data;
+	const char *end = text ? memchr(text, '\n', problems->text.len) : NULL;
+	CLEANUP(freep) char *line = NULL;
+
+	if (!end) {
+		tell_reloaded(server, "it cannot be done now; the daemon's log says why");
+	} else if (asprintf(&line, "%.*s%s", (int)(end - text), text,
+			    problems->n > 1 ? " (and more, which the daemon's log says)" : "") <
+		   0) {
+		line = NULL; /* undefined after a failure */
+		tell_reloaded(server, strerror(ENOMEM));
+	} else {
+		tell_reloaded(server, line);
+	}
+}
+
 /* Makes what was planned what is served. */
 static void switch_to(struct server *server, struct plan *plan, struct store *store)
 {
@@ -217,10 +236,7 @@ static void reload(struct server *server)
 	if (r != 0) {
 		log_write(LOG_NOT_RELOADED, NULL, "configuration not reloaded: nothing is changed");
 		(void)sd_notify(false, "READY=1");
-		if (problems.n == 0 || buffer_append(&problems.text, "", 1) < 0)
-			tell_reloaded(server, "it cannot be done now; the daemon's log says why");
-		else
-			tell_reloaded(server, (const char *)problems.text.data);
+		tell_not_reloaded(server, &problems);
 	}
 	config_problems_done(&problems); /* when well, updated() tells, once everybody goes by it */
 }
