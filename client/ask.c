@@ -43,6 +43,7 @@ struct ask {
 	uint64_t answered;
 	bool source_done;  /* every message was queued */
 	bool line_held;	   /* an "error: " line waits for what comes behind it */
+	bool meets_chat;   /* what answers is the chat listener, and nobody said so */
 	uint64_t progress; /* when bytes last moved, or nothing was owed */
 };
 
@@ -75,12 +76,32 @@ static int output_failed(int error)
 
 static int timed_out(const struct ask *ask)
 {
+	const char *hint = "";
+
+	if (is_datagram(ask))
+		hint = "; datagrams get lost, and one whose answer would be longer is not answered";
+	else if (ask->answered == 0)
+		hint = "; its framing may be another one, see -f";
 	complain("%s: no answer within %.10g seconds%s", ask->target.name,
-		 (double)ask->common->timeout_ms / 1000,
-		 is_datagram(ask) ? "; datagrams get lost, and one whose answer would be longer is "
-				    "not answered"
-				  : "");
+		 (double)ask->common->timeout_ms / 1000, hint);
 	return STATUS_TIMED_OUT;
+}
+
+/* Who gives no address gets to the chat listener, which knows no such messages. */
+static void note_chat(struct ask *ask, struct bytes answer)
+{
+	static const char refusal[] = "{\"ok\":false,";
+
+	if (ask->target.implied && ask->answered == 1 && answer.len >= strlen(refusal))
+		ask->meets_chat = memcmp(answer.data, refusal, strlen(refusal)) == 0;
+}
+
+static void explain_chat(const struct ask *ask)
+{
+	if (ask->meets_chat && !ask->common->quiet)
+		complain("%s is the chat listener; say with -c where another one is, such as -c "
+			 "tcp://localhost:7007, or see 'retort transform --help'",
+			 ask->target.name);
 }
 
 /* The server has closed; says whether it still owed something. */
@@ -115,6 +136,7 @@ static int take_answers(struct ask *ask)
 			if (is_datagram(ask) && ask->answered == ask->sent)
 				break; /* it came twice */
 			ask->answered++;
+			note_chat(ask, message.body);
 			r = output_message(&ask->output, &message);
 			if (r < 0)
 				return output_failed(r);
@@ -491,6 +513,7 @@ static int ask_run(struct common *common, int argc, char *argv[])
 	if (status == STATUS_GO_ON)
 		status = talk(&ask);
 	output_done(&ask.output);
+	explain_chat(&ask);
 	source_done(&ask.source);
 	link_done(&ask.link);
 	target_done(&ask.target);

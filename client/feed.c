@@ -38,6 +38,8 @@ static int refuse(const struct feed *feed, uint64_t number, const char *token, c
 {
 	char name[NAME_MAX_LEN];
 
+	if (feed->source->fd < 0 && feed->taken == 1 && feed->source->n_texts == 0)
+		return refused("", token, message); /* which one is no question */
 	(void)snprintf(name, sizeof(name), "%s %" PRIu64 ": ",
 		       feed->source->fd < 0 ? "text" : "line", number);
 	return refused(name, token, message);

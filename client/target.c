@@ -119,9 +119,9 @@ static int nothing_there(const struct target *target)
 	else if (target->implied)
 		complain("no address was given, and there is no retortd at %s either; start it "
 			 "with 'systemctl start retortd', or by hand with 'retortd', or say where "
-			 "it is with -c, for example -c tcp://localhost:7007, or in "
+			 "it is with -c, for example -c tcp://localhost:%s, or in "
 			 "$RETORT_ADDRESS",
-			 target->name);
+			 target->name, target->endpoints ? "7007" : "1243");
 	else if (target->relative)
 		complain("%s: there is no such socket in the runtime directories; for another "
 			 "place give the whole path",

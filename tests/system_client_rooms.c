@@ -403,6 +403,11 @@ START_TEST(test_status)
 	run_done(&run);
 	try(NULL, WORDS("-c", "unix:chat.sock", "clients"), 0, "\tanna\t");
 	try(NULL, WORDS("health"), 0, "healthy\n");
+
+	/* Who forgets the address is told where he got. */
+	expect(&run, NULL, WORDS("ask", "hello"), 0);
+	ck_assert_ptr_nonnull(strstr(run.error, "unix:chat.sock is the chat listener"));
+	run_done(&run);
 	hang_up(&anna);
 	server_stop(&server);
 }

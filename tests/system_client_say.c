@@ -458,7 +458,7 @@ START_TEST(test_say_refused)
 	let_join();
 	expect("say");
 	refuse("too_early");
-	finish(&run, 1, "too_early: because of too_early");
+	finish(&run, 1, "retort: too_early: because of too_early");
 	run_done(&run);
 
 	/* What others send is no danger to the terminal. */
@@ -1103,6 +1103,9 @@ START_TEST(test_nobody_there)
 		return;
 	run_start(&run, &setup, WORDS("status"));
 	finish(&run, 69, "systemctl start retortd");
+	run_done(&run);
+	run_start(&run, &setup, WORDS("chat"));
+	finish(&run, 69, "-c tcp://localhost:1243");
 	run_done(&run);
 }
 END_TEST
