@@ -13,44 +13,16 @@
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 
-#include "config_problem.h"
 #include "control.h"
-#include "hub.h"
-#include "listeners.h"
 #include "log.h"
 #include "paths.h"
 #include "report.h"
+#include "server_state.h"
 #include "util.h"
-#include "watchdog.h"
 
 enum { STATUS_SECONDS = 10 }; /* between two status lines for the service manager */
 
-struct server {
-	config_loader *load;		      /* for a reload */
-	const struct server_options *options; /* borrowed */
-	struct generation *generation;	      /* what is served; a reference */
-	struct generation *outgoing;	      /* what workers may still refer to; a reference */
-	sd_event *event;
-	struct mailbox mailbox;
-	struct crew crew;
-	struct door door;
-	struct watchdog watchdog;
-	struct listeners listeners;
-	unsigned updates_due; /* workers that have not taken the new settings yet */
-	bool reload_due;      /* another reload was asked for meanwhile */
-	bool stopping;
-	bool failed;	   /* a worker, which gives nothing back */
-	uint64_t messages; /* when the status was last told */
-	uint64_t rate;	   /* messages a second, by then */
-	uint64_t started;  /* microseconds of CLOCK_MONOTONIC */
-	struct hub *hub;
-	struct listener_config control;
-	bool has_store;		    /* the hub has it */
-	struct errand *reloads;	    /* whoever asked for the reload that is under way */
-	struct errand *reloads_due; /* whoever asked for the next one */
-};
-
-static uint64_t microseconds(void)
+uint64_t server_microseconds(void)
 {
 	struct timespec now;
 
@@ -68,7 +40,7 @@ static unsigned count_cpus(void)
 }
 
 /*
- * Telling the service manager and the administrator
+ * Telling the service manager
  */
 
 static void tell_status(struct server *server)
@@ -106,212 +78,6 @@ static int folded_due(sd_event_source *source, int fd, uint32_t events, void *us
 }
 
 /*
- * The log of rooms
- */
-
-static bool wants_store(const struct config *config)
-{
-	for (size_t i = 0; i < config->n_listeners; i++)
-		if (config->listeners[i].settings.service == SERVICE_CHAT)
-			return true;
-	return false;
-}
-
-/*
- * Opens the store, unless it is open or nobody talks here. Returns 0 with *ret_store, which may be
- * NULL, or an exit status of sysexits.h; what is wrong has been logged.
- */
-static int open_store(struct server *server, const struct config *config, struct store **ret_store)
-{
-	char problem[STORE_PROBLEM_MAX] = PATHS_NO_STATE;
-	int r = -ENOENT;
-
-	*ret_store = NULL;
-	if (server->has_store || !wants_store(config))
-		return 0;
-	if (server->options->state_directory)
-		r = store_open(server->options->state_directory, ret_store, problem);
-	if (r < 0) {
-		log_write(LOG_STATE_PROBLEM, NULL, "%s", problem);
-		return r == -EBUSY ? EX_UNAVAILABLE : EX_OSERR;
-	}
-	server->has_store = true;
-	return 0;
-}
-
-/*
- * Reloading: all or nothing
- */
-
-/* Tells those who asked for a reload how it went; error is NULL when well. */
-static void tell_reloaded(struct server *server, const char *error)
-{
-	struct errand *errand = STEAL(server->reloads), *next;
-
-	for (; errand; errand = next) {
-		next = errand->next;
-		errand->error = error ? strdup(error) : NULL;
-		errand_done(server->hub, errand);
-	}
-}
-
-/* Tells those who asked for a reload that failed the first problem; the log has all. */
-static void tell_not_reloaded(struct server *server, const struct config_problems *problems)
-{
-	const char *text = (const char *)problems->text.data;
-	const char *end = text ? memchr(text, '\n', problems->text.len) : NULL;
-	CLEANUP(freep) char *line = NULL;
-
-	if (!end) {
-		tell_reloaded(server, "it cannot be done now; the daemon's log says why");
-	} else if (asprintf(&line, "%.*s%s", (int)(end - text), text,
-			    problems->n > 1 ? " (and more, which the daemon's log says)" : "") <
-		   0) {
-		line = NULL; /* undefined after a failure */
-		tell_reloaded(server, strerror(ENOMEM));
-	} else {
-		tell_reloaded(server, line);
-	}
-}
-
-/* Makes what was planned what is served. */
-static void switch_to(struct server *server, struct plan *plan, struct store *store)
-{
-	listeners_apply(&server->listeners, plan);
-	server->outgoing = server->generation;
-	server->generation = plan->generation;
-	server->door.config = plan->generation->config;
-	server->updates_due = server->crew.n + 1;
-	crew_order(&server->crew, LETTER_UPDATE);
-	hub_update(server->hub, plan->generation->config, store);
-	door_adjust(&server->door);
-}
-
-/* Takes config over. Returns 0, or not 0 when nothing is changed, and why is logged or a problem.
- */
-static int change_to(struct server *server, struct config *config, struct config_problems *problems)
-{
-	struct generation *generation;
-	struct store *store = NULL;
-	struct plan plan;
-	int r;
-
-	if (config->workers != server->generation->config->workers) {
-		config_free(config);
-		return config_problem(problems, (struct place){"configuration", 0},
-				      "workers: another number of them takes 'systemctl restart "
-				      "retortd'")
-			       ?: -EINVAL;
-	}
-	generation = generation_new(config);
-	if (!generation)
-		return -ENOMEM;
-	r = listeners_plan(&server->listeners, generation, &plan, problems);
-	if (r == 0)
-		r = open_store(server, config, &store);
-	if (r == 0)
-		switch_to(server, &plan, store);
-	plan_done(&plan);
-	if (r != 0)
-		(void)generation_unref(generation);
-	return r;
-}
-
-static void reload(struct server *server)
-{
-	struct config_problems problems = {0};
-	struct config *config;
-	int r;
-
-	if (server->outgoing) {
-		server->reload_due = true; /* when the last one has come through everywhere */
-		return;
-	}
-	(void)sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, microseconds());
-	server->reloads = STEAL(server->reloads_due);
-	r = server->load(&config, &problems);
-	if (r == 0)
-		r = change_to(server, config, &problems);
-	log_lines(LOG_CONFIG_PROBLEM, (const char *)problems.text.data, problems.text.len);
-	if (r != 0) {
-		log_write(LOG_NOT_RELOADED, NULL, "configuration not reloaded: nothing is changed");
-		(void)sd_notify(false, "READY=1");
-		tell_not_reloaded(server, &problems);
-	}
-	config_problems_done(&problems); /* when well, updated() tells, once everybody goes by it */
-}
-
-/* A worker has taken the new settings. */
-static void updated(struct server *server)
-{
-	if (--server->updates_due > 0)
-		return;
-	server->outgoing = generation_unref(server->outgoing);
-	log_write(LOG_RELOADED, NULL, "configuration reloaded");
-	tell_reloaded(server, NULL);
-	if (server->stopping) {
-		/* Whoever waits for another one would keep its connection open for ever. */
-		server->reloads = STEAL(server->reloads_due);
-		tell_reloaded(server, "the daemon is stopping");
-		return;
-	}
-	(void)sd_notify(false, "READY=1");
-	if (server->reload_due) {
-		server->reload_due = false;
-		reload(server);
-	}
-}
-
-/*
- * What administrators ask for by the control socket
- */
-
-static void tell_stats(struct server *server, struct errand *errand)
-{
-	char text[128];
-	int len = snprintf(text, sizeof(text),
-			   "\"uptime\":%" PRIu64 ",\"messages_per_second\":%" PRIu64 ",",
-			   (microseconds() - server->started) / 1000000, server->rate);
-
-	if (buffer_append(&errand->json, text, (size_t)len) < 0 ||
-	    report_stats(&server->listeners, &errand->json) < 0)
-		errand->json.len = 0; /* which says that memory is out */
-	errand_done(server->hub, errand);
-}
-
-/* Adds what the main thread knows to be wrong. */
-static void tell_health(struct server *server, struct errand *errand)
-{
-	static const char shut[] = "\"no file descriptor is left for more clients\",";
-
-	if (server->door.shut)
-		(void)buffer_append(&errand->json, shut, sizeof(shut) - 1);
-	errand_done(server->hub, errand);
-}
-
-static void do_errand(struct server *server, struct errand *errand)
-{
-	switch (errand->kind) {
-	case ERRAND_STATS:
-		tell_stats(server, errand);
-		break;
-	case ERRAND_HEALTH:
-		tell_health(server, errand);
-		break;
-	case ERRAND_RELOAD:
-		errand->next = server->reloads_due;
-		server->reloads_due = errand;
-		if (!server->stopping) {
-			reload(server);
-		} else if (!server->outgoing) { /* else updated() tells */
-			server->reloads = STEAL(server->reloads_due);
-			tell_reloaded(server, "the daemon is stopping");
-		}
-		break;
-	}
-}
-
-/*
  * Letters from workers and from the hub
  */
 
@@ -329,14 +95,14 @@ static void read_letter(struct server *server, struct letter *letter)
 		watchdog_echoed(&server->watchdog);
 		break;
 	case LETTER_UPDATED:
-		updated(server);
+		server_updated(server);
 		break;
 	case LETTER_FAILED:
 		server->failed = true;
 		(void)sd_event_exit(server->event, EX_OSERR);
 		break;
 	case LETTER_ERRAND:
-		do_errand(server, CONTAINER_OF(letter, struct errand, letter));
+		server_do_errand(server, CONTAINER_OF(letter, struct errand, letter));
 		break;
 	case LETTER_WELCOME:
 	case LETTER_REPLY:
@@ -420,7 +186,7 @@ static int asked_to_reload(sd_event_source *source, const struct signalfd_siginf
 	(void)source;
 	(void)info;
 	if (!server->stopping)
-		reload(server);
+		server_reload(server);
 	return 0;
 }
 
@@ -519,7 +285,7 @@ static int start_hub(struct server *server)
 	struct store *store;
 	int r, status;
 
-	status = open_store(server, config, &store);
+	status = server_open_store(server, config, &store);
 	if (status != 0)
 		return status;
 	r = hub_start(server->hub, config, store, &server->crew, &server->mailbox);
@@ -599,8 +365,10 @@ static void server_done(struct server *server)
 
 int server_run(struct config *config, config_loader *load, const struct server_options *options)
 {
-	struct server server = {
-		.load = load, .options = options, .mailbox.fd = -1, .started = microseconds()};
+	struct server server = {.load = load,
+				.options = options,
+				.mailbox.fd = -1,
+				.started = server_microseconds()};
 	int status, r;
 
 	list_init(&server.listeners.all);
