@@ -248,6 +248,14 @@ check: deps ## run all tests (SANITIZE=address,undefined or thread, WERROR=1, CC
 	$(SUBMAKE) tests
 	@$(ENVIRONMENT) SANITIZE='$(SANITIZE)' tests/run $(call wanted,$(CHECKS) $(FUZZERS) $(SCRIPTS))
 
+# BOOTED="crash reload" runs only what has these words in its name.
+.PHONY: check-booted
+check-booted: deps ## drive the installed service in a service manager that is booted for it (root)
+	$(SUBMAKE) all
+	@rm -rf $(OUT)/booted
+	@$(MAKE) --no-print-directory DESTDIR='$(abspath $(OUT))/booted' prefix=/usr install >/dev/null
+	@tests/booted/run $(OUT)/booted $(BOOTED)
+
 .PHONY: valgrind
 valgrind: ## run all Check tests with the program under test in valgrind
 	$(SUBMAKE) tests

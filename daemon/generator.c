@@ -18,12 +18,16 @@
 #include <syslog.h>
 
 #include "config.h"
+#include "generated.h"
+#include "holder.h"
 #include "socket_held.h"
 #include "socket_units.h"
 #include "util.h"
 
 #define SERVICE	  "retortd"
-#define DIRECTORY "/run/retort" /* where relative paths of Unix sockets lie */
+#define DIRECTORY "/run/retort"		   /* where relative paths of Unix sockets lie */
+#define MEMORY	  "/run/retortd-generator" /* of what was generated before */
+#define MANAGER	  1			   /* the service manager's process */
 
 enum {
 	MESSAGES_MAX = 20,    /* lines about a configuration: the daemon says all of them */
@@ -120,10 +124,35 @@ static int write_drop_in(int directory, const char *unit, const char *name, cons
 	return fd < 0 ? -errno : write_file(fd, name, text);
 }
 
+/* Appends two texts to another, which is NULL at first. Returns 0 or -ENOMEM. */
+static int append(char **text, const char *first, const char *second)
+{
+	char *longer;
+
+	if (asprintf(&longer, "%s%s%s", *text ?: "", first, second) < 0)
+		return -ENOMEM;
+	free(*text);
+	*text = longer;
+	return 0;
+}
+
+/* Whether the service manager has the service's sockets open: the control socket is one of them. */
+static bool sockets_are_active(void)
+{
+	const struct address control = {.transport = TRANSPORT_UNIX,
+					.path = (char[]){DIRECTORY "/control.sock"}};
+	CLEANUP(freep) struct endpoint *endpoint = NULL;
+	const char *problem;
+	size_t n;
+
+	return address_resolve(&control, true, NULL, &endpoint, &n, &problem) == 0 &&
+	       holder_is(MANAGER, endpoint);
+}
+
 static bool is_complete(const struct socket_unit *unit)
 {
 	for (size_t i = 0; i < unit->n_endpoints; i++)
-		if (!socket_is_held(&unit->endpoints[i], unit->listener))
+		if (!socket_is_held(MANAGER, &unit->endpoints[i], unit->listener))
 			return false;
 	return true;
 }
@@ -145,16 +174,39 @@ static int write_unit(int directory, const struct socket_unit *unit, bool active
 			     "[Unit]\nPartOf=" SERVICE ".service\n");
 }
 
-static int write_units(const char *path, const struct socket_units *units)
+/* Has units that are no more end with the sockets, or when the service starts again. */
+static int write_gone(int directory, const struct unit_names *gone)
+{
+	CLEANUP(freep) char *conflicts = NULL, *stops = NULL;
+	int r = 0;
+
+	for (size_t i = 0; i < gone->n && r == 0; i++)
+		r = append(&conflicts, i == 0 ? "[Unit]\nConflicts=" : " ", gone->names[i]);
+	for (size_t i = 0; i < gone->n && r == 0; i++)
+		r = append(&stops, i == 0 ? "[Unit]\nPropagatesStopTo=" : " ", gone->names[i]);
+	if (r == 0 && gone->n > 0)
+		r = append(&conflicts, "\n", "");
+	if (r == 0 && gone->n > 0)
+		r = append(&stops, "\n", "");
+	if (r < 0 || gone->n == 0)
+		return r;
+	r = write_drop_in(directory, SERVICE ".service", "50-gone.conf", conflicts);
+	return r < 0 ? r
+		     : write_drop_in(directory, SERVICE "-sockets.target", "50-gone.conf", stops);
+}
+
+static int write_units(const char *path, const struct socket_units *units,
+		       const struct unit_names *gone)
 {
 	CLEANUP(closep) int directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	CLEANUP(freep) char *text = NULL;
-	/* This one all units have in common, and it comes and goes with them. */
-	bool active = socket_is_bound(DIRECTORY "/control.sock");
+	bool active = sockets_are_active();
 	int r = directory < 0 ? -errno : 0;
 
 	for (size_t i = 0; i < units->n && r == 0; i++)
 		r = write_unit(directory, &units->units[i], active);
+	if (r == 0)
+		r = write_gone(directory, gone);
 	if (r < 0 || units->n == 0)
 		return r;
 	r = socket_units_drop_in(units, &text);
@@ -165,17 +217,42 @@ static int write_units(const char *path, const struct socket_units *units)
  * The configuration
  */
 
-/* Loads the configuration that the service has; *ret_file is NULL when that is what is built in. */
+/* Remembers a configuration that is right, for when the file is not. */
+static void keep(const struct config *config)
+{
+	int r = is_started_by_manager() ? generated_keep(MEMORY, config) : 0;
+
+	if (r < 0)
+		say_error("cannot keep the configuration in", MEMORY, -r);
+}
+
+/*
+ * Loads the configuration that the service has; *ret_file is NULL when that is what is built in. Of
+ * a file that is wrong, which no running daemon goes by, rather the last one is loaded that was
+ * not: its sockets are open. At boot, there is none.
+ */
 static int load(const char **ret_file, struct config **ret_config, struct config_problems *problems)
 {
+	static const char former[] = "the sockets stay as they were";
 	const char *file = getenv("RETORTD_CONFIG");
+	int r;
 
+	*ret_file = file ?: CONFIG_DEFAULT_FILE;
 	if (!file && access(CONFIG_DEFAULT_FILE, F_OK) < 0 &&
 	    (errno == ENOENT || errno == ENOTDIR)) {
 		*ret_file = NULL;
 		return config_load_builtin(ret_config);
 	}
-	*ret_file = file ?: CONFIG_DEFAULT_FILE;
+	r = config_load(*ret_file, ret_config, problems);
+	if (r == 0)
+		keep(*ret_config);
+	if (r == 0 || r == -ENOMEM)
+		return r;
+	if (is_started_by_manager() && generated_load(MEMORY, ret_config) == 0) {
+		say(LOG_WARNING, former, sizeof(former) - 1);
+		return 0;
+	}
+	config_problems_done(problems); /* they are found again */
 	return config_salvage(*ret_file, ret_config, problems);
 }
 
@@ -183,9 +260,10 @@ static int load(const char **ret_file, struct config **ret_config, struct config
 static int generate(const char *directory)
 {
 	CLEANUP(config_problems_done) struct config_problems problems = {0};
+	CLEANUP(unit_names_done) struct unit_names gone = {0};
+	CLEANUP(socket_units_done) struct socket_units units = {0};
 	struct socket_units_setup setup = {
 		.service = SERVICE, .prefix = SERVICE "-", .directory = DIRECTORY};
-	struct socket_units units = {0};
 	struct config *config = NULL;
 	int r;
 
@@ -196,11 +274,13 @@ static int generate(const char *directory)
 	if (r == -ENOMEM)
 		say_error("cannot load", setup.source ?: "the built-in configuration", ENOMEM);
 	if (r == 0) {
-		r = write_units(directory, &units);
+		if (is_started_by_manager())
+			r = generated_remember(MEMORY, &units, &gone);
+		if (r == 0)
+			r = write_units(directory, &units, &gone);
 		if (r < 0)
 			say_error("cannot write units to", directory, -r);
 	}
-	socket_units_done(&units);
 	config_free(config);
 	return r;
 }

@@ -205,3 +205,90 @@ int holder_find(const struct endpoint *endpoint, char text[static HOLDER_MAX])
 	}
 	return -ENOENT;
 }
+
+/* Whether a process has the socket of this inode open. */
+static bool has_socket(pid_t pid, uintmax_t inode)
+{
+	CLEANUP(closedirp) DIR *fds = NULL;
+	char wanted[48], link[48], path[32];
+	struct dirent *fd;
+
+	(void)snprintf(wanted, sizeof(wanted), "socket:[%ju]", inode);
+	(void)snprintf(path, sizeof(path), "/proc/%i/fd", pid);
+	fds = opendir(path);
+	while (fds && (fd = readdir(fds))) {
+		ssize_t n = readlinkat(dirfd(fds), fd->d_name, link, sizeof(link) - 1);
+
+		link[MAX(n, (ssize_t)0)] = '\0';
+		if (strcmp(link, wanted) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Likewise for an internet socket in a table of proc_pid_net(5) that is bound to place. */
+static bool has_place(pid_t pid, const char *table, const struct place *place, bool listening_only)
+{
+	CLEANUP(fclosep) FILE *file = fopen(table, "re");
+	char text[512];
+
+	while (file && fgets(text, sizeof(text), file)) {
+		struct line line;
+
+		if (parse_line(text, &line) && line.port == place->port &&
+		    (!listening_only || line.state == 0x0A) &&
+		    IN6_ARE_ADDR_EQUAL(&line.ip, &place->ip) && has_socket(pid, line.inode))
+			return true;
+	}
+	return false;
+}
+
+/* Parses "SLOT: REFERENCES PROTOCOL FLAGS TYPE STATE INODE PATH". Returns the inode, with the path;
+   0 when it does not listen, or has none. */
+static uintmax_t parse_unix_line(char *text, const char **ret_path)
+{
+	enum { ACCEPTS = 1 << 16 }; /* of the flags: __SO_ACCEPTCON */
+	unsigned long flags;
+	uintmax_t inode;
+	int at = 0;
+
+	text[strcspn(text, "\n")] = '\0';
+	/* What is no number is found by what follows. */
+	/* NOLINTNEXTLINE(cert-err34-c) */
+	if (sscanf(text, "%*x: %*x %*x %lx %*x %*x %ju %n", &flags, &inode, &at) != 2 || at == 0 ||
+	    !(flags & ACCEPTS))
+		return 0;
+	*ret_path = text + at;
+	return inode;
+}
+
+static bool has_path(pid_t pid, const struct endpoint *endpoint)
+{
+	CLEANUP(fclosep) FILE *file = fopen("/proc/net/unix", "re");
+	char name[ADDRESS_TEXT_MAX], text[512];
+	const char *wanted, *path;
+
+	wanted = strchr(endpoint_format(endpoint, name), ':') + 1;
+	while (file && fgets(text, sizeof(text), file)) {
+		uintmax_t inode = parse_unix_line(text, &path);
+
+		if (inode > 0 && strcmp(path, wanted) == 0 && has_socket(pid, inode))
+			return true;
+	}
+	return false;
+}
+
+bool holder_is(pid_t pid, const struct endpoint *endpoint)
+{
+	bool tcp = endpoint->transport == TRANSPORT_TCP;
+	bool v6 = endpoint->socket.ss_family == AF_INET6;
+	struct place place;
+
+	if (endpoint->transport == TRANSPORT_UNIX)
+		return has_path(pid, endpoint);
+	place = place_of(endpoint);
+	return has_place(pid,
+			 tcp ? (v6 ? "/proc/net/tcp6" : "/proc/net/tcp")
+			     : (v6 ? "/proc/net/udp6" : "/proc/net/udp"),
+			 &place, tcp);
+}

@@ -3,6 +3,9 @@
 
 /* Who holds an address that cannot be bound, as far as this process may know. */
 
+#include <stdbool.h>
+#include <sys/types.h>
+
 #include "address.h"
 
 enum { HOLDER_MAX = 96 };
@@ -13,3 +16,9 @@ enum { HOLDER_MAX = 96 };
  * untouched. Looks through /proc: slow.
  */
 int holder_find(const struct endpoint *endpoint, char text[static HOLDER_MAX]);
+
+/*
+ * Whether a process has a socket open that is bound to exactly this address; of streams, one that
+ * listens. Nobody is disturbed by it.
+ */
+bool holder_is(pid_t pid, const struct endpoint *endpoint);

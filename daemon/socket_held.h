@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Whether a socket is open already, as far as that is seen from outside of who holds it. */
+/* Whether a process has the sockets open that a listener is to have. */
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "config.h"
 
-/* Whether a Unix socket is bound to this path, as /proc/net/unix has it. */
-bool socket_is_bound(const char *path);
-
 /*
- * Whether somebody, whoever it is, holds the socket of an endpoint; of one that is a file, whether
- * it has the permissions and owner that listener asks for. When in doubt, yes. Nobody is disturbed:
- * for a moment the address is bound, but nothing listens there.
+ * Whether a process has the socket of this endpoint of a listener open; of one that is a file,
+ * whether it has the permissions and owner that the listener asks for, too. Nobody is disturbed by
+ * it.
  */
-bool socket_is_held(const struct endpoint *endpoint, const struct listener_config *listener);
+bool socket_is_held(pid_t pid, const struct endpoint *endpoint,
+		    const struct listener_config *listener);

@@ -303,11 +303,8 @@ static int make_unit(const struct listener_config *listener, const char *suffix,
 	size_t len;
 	FILE *out;
 
-	*unit = (struct socket_unit){
-		.listener = listener,
-		.endpoints = STEAL(endpoints->endpoints),
-		.n_endpoints = endpoints->n,
-	};
+	*unit = (struct socket_unit){.listener = listener, .n_endpoints = endpoints->n};
+	unit->endpoints = STEAL(endpoints->endpoints);
 	if (asprintf(&unit->name, "%s%s%s.socket", setup->prefix, listener->name, suffix) < 0) {
 		unit->name = NULL; /* undefined after a failure */
 		return -ENOMEM;

@@ -2,6 +2,7 @@
 
 /* Sockets that somebody holds, and those that nobody does, or not as is wished. */
 
+#include <arpa/inet.h>
 #include <check.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,20 +43,42 @@ static int open_endpoint(struct endpoint *endpoint)
 	return fd;
 }
 
-static const char *const addresses[] = {"tcp://127.0.0.1:0", "udp://127.0.0.1:0", "tcp://*:0",
-					"unix:@retort-unit-socket-held"};
+static const struct {
+	const char *address, *other;
+} addresses[] = {
+	{"tcp://127.0.0.1:0", "udp://127.0.0.1:0"},
+	{"udp://127.0.0.1:0", "udp://127.0.0.2:0"},
+	{"tcp://*:0", "tcp://0.0.0.0:0"},
+	{"tcp://[::1]:0", "tcp://*:0"},
+};
 
 START_TEST(sees_who_holds_an_address)
 {
 	const struct listener_config listener = {.mode = 0666};
-	struct endpoint endpoint = endpoint_of(addresses[_i]);
+	struct endpoint endpoint = endpoint_of(addresses[_i].address), other;
 	int fd = open_endpoint(&endpoint);
 
-	ck_assert(socket_is_held(&endpoint, &listener));
+	/* One that the first takes in, or that is otherwise near it, is another all the same. */
+	other = endpoint_of(addresses[_i].other);
+	((struct sockaddr_in *)&other.socket)->sin_port = htons(endpoint_port(&endpoint));
+
+	ck_assert(socket_is_held(getpid(), &endpoint, &listener));
+	ck_assert(!socket_is_held(getppid(), &endpoint, &listener));
+	ck_assert(!socket_is_held(getpid(), &other, &listener));
 	closep(&fd);
-	ck_assert(!socket_is_held(&endpoint, &listener));
-	/* Looking has left nothing behind. */
-	ck_assert(!socket_is_held(&endpoint, &listener));
+	ck_assert(!socket_is_held(getpid(), &endpoint, &listener));
+}
+END_TEST
+
+START_TEST(sees_the_abstract_namespace)
+{
+	const struct listener_config listener = {.mode = 0666};
+	struct endpoint endpoint = endpoint_of("unix:@retort-unit-socket-held");
+	struct endpoint other = endpoint_of("unix:@retort-unit-socket");
+	CLEANUP(closep) int fd = open_endpoint(&endpoint);
+
+	ck_assert(socket_is_held(getpid(), &endpoint, &listener));
+	ck_assert(!socket_is_held(getpid(), &other, &listener));
 }
 END_TEST
 
@@ -73,22 +96,18 @@ START_TEST(sees_how_a_file_is)
 
 	(void)snprintf(uid, sizeof(uid), "%u", geteuid());
 	(void)snprintf(gid, sizeof(gid), "%u", getegid());
-	ck_assert(!socket_is_held(&endpoint, &right));
-	ck_assert(!socket_is_bound(path));
+	ck_assert(!socket_is_held(getpid(), &endpoint, &right));
 	fd = open_endpoint(&endpoint);
 	ck_assert_int_eq(chmod(path, 0640), 0);
-	ck_assert(socket_is_bound(path));
-	ck_assert(!socket_is_bound(path + 1));
-	ck_assert(!socket_is_bound("/"));
-	ck_assert(socket_is_held(&endpoint, &right));
-	ck_assert(socket_is_held(&endpoint, &no_user));
-	ck_assert(!socket_is_held(&endpoint, &other_mode));
-	ck_assert(!socket_is_held(&endpoint, &other_user));
-	ck_assert(!socket_is_held(&endpoint, &other_group));
+	ck_assert(socket_is_held(getpid(), &endpoint, &right));
+	ck_assert(socket_is_held(getpid(), &endpoint, &no_user)); /* when in doubt */
+	ck_assert(!socket_is_held(getpid(), &endpoint, &other_mode));
+	ck_assert(!socket_is_held(getpid(), &endpoint, &other_user));
+	ck_assert(!socket_is_held(getpid(), &endpoint, &other_group));
 	/* The file alone is not enough. */
 	closep(&fd);
 	ck_assert_int_eq(access(path, F_OK), 0);
-	ck_assert(!socket_is_held(&endpoint, &right));
+	ck_assert(!socket_is_held(getpid(), &endpoint, &right));
 }
 END_TEST
 
@@ -99,6 +118,7 @@ int main(void)
 
 	tcase_add_loop_test(loop, sees_who_holds_an_address, 0, ARRAY_SIZE(addresses));
 	suite_add_tcase(suite, loop);
+	harness_add(suite, sees_the_abstract_namespace);
 	harness_add(suite, sees_how_a_file_is);
 	return harness_main(suite);
 }
