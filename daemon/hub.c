@@ -53,7 +53,8 @@ void hub_note_storage(struct hub *hub, int result)
 {
 	if (result == -ENOMEM)
 		return; /* not the disk's fault */
-	/* On a disk that is nearly full, what is short is said and what is long refused in turns. */
+	/* On a disk that is nearly full, what is short is said and what is long refused in turns.
+	 */
 	if (result < 0 && !hub->storage_failing)
 		log_folded(LOG_STORAGE_FAILING, NULL,
 			   "the log of rooms cannot be written: %s; what is said in durable rooms "
