@@ -106,8 +106,7 @@ static void complete(struct hub *hub, json_t *one)
 static int add_clients(struct hub *hub, json_t *clients, const struct survey *survey)
 {
 	struct buffer text = {0};
-	json_t *list, *one;
-	size_t i;
+	json_t *list;
 	int r;
 
 	r = buffer_append(&text, "[", 1);
@@ -119,8 +118,8 @@ static int add_clients(struct hub *hub, json_t *clients, const struct survey *su
 	buffer_done(&text);
 	if (!list)
 		return -ENOMEM;
-	json_array_foreach(list, i, one)
-		complete(hub, one);
+	for (size_t i = 0; i < json_array_size(list); i++)
+		complete(hub, json_array_get(list, i));
 	r = json_array_extend(clients, list);
 	json_decref(list);
 	return r < 0 ? -ENOMEM : 0;
