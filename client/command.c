@@ -25,7 +25,7 @@ static const char common_help[] =
 void usage_print(const struct command *command)
 {
 	if (command) {
-		printf("Usage: retort [-c ADDRESS] %s %s\n\n%s\n%s", command->name,
+		printf("Usage: retort [-c ADDRESS] %s %s\n\n%s%s", command->name,
 		       command->arguments, command->help, common_help);
 		return;
 	}

@@ -56,7 +56,8 @@ START_TEST(test_help_and_version)
 	ck_assert_ptr_nonnull(strstr(run.out, "bench"));
 	run_done(&run);
 	run_expect(&run, NULL, WORDS("ask", "--help"), 0);
-	ck_assert_ptr_nonnull(strstr(run.out, "Examples:"));
+	ck_assert_ptr_nonnull(strstr(run.out, "\n\nExamples:\n"));
+	ck_assert_ptr_null(strstr(run.out, "\n\n\n"));
 	run_done(&run);
 	run_expect(&run, NULL, WORDS("ping", "-h"), 0);
 	run_done(&run);
