@@ -99,7 +99,8 @@ void hub_stage_await(struct hub_stage *stage, size_t n)
 	while (stage->connections > n) {
 		struct pollfd polled = {.fd = stage->mailbox.fd, .events = POLLIN};
 
-		require(poll(&polled, 1, 60000) == 1, "waiting for connections to end");
+		require(TEMP_FAILURE_RETRY(poll(&polled, 1, 60000)) == 1,
+			"waiting for connections to end");
 		read_mail(stage);
 	}
 }
