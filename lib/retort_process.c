@@ -335,6 +335,8 @@ short process_events(const struct retort *retort)
 
 uint64_t process_due(const struct retort *retort)
 {
+	uint64_t due;
+
 	switch (retort->phase) {
 	case PHASE_IDLE:
 		return 0;
@@ -345,7 +347,7 @@ uint64_t process_due(const struct retort *retort)
 	case PHASE_FAILED:
 		return DEADLINE_NONE;
 	default:
-		return MIN(MIN(retort->hello_at, state_leaves_due(retort)),
-			   wants_input(retort) ? overdue(retort) : DEADLINE_NONE);
+		due = MIN(retort->hello_at, state_leaves_due(retort));
+		return wants_input(retort) ? MIN(due, overdue(retort)) : due;
 	}
 }
