@@ -64,7 +64,7 @@ static bool same_sockets(const struct listener_config *a, const struct listener_
  */
 #define REMEDY                                                                          \
 	"the service manager opens the sockets: 'systemctl daemon-reload && systemctl " \
-	"restart retortd' does it, and drops nobody who is connected"
+	"restart retortd' does it"
 
 static bool is_inherited(const struct listener *listener)
 {
