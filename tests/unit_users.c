@@ -264,10 +264,12 @@ static void write_passwd(const char *path, const char *text)
 /* What the system says is remembered, its "no" as well, until it is to be forgotten. */
 START_TEST(test_listed_and_remembered)
 {
-	char path[] = "passwd-XXXXXX";
-	CLEANUP(closep) int fd = mkstemp(path);
 	struct users *users = new_users();
+	CLEANUP(closep) int fd = -1;
+	char path[128];
 
+	(void)snprintf(path, sizeof(path), "%.100s/passwd-XXXXXX", getenv("RETORT_TEST_DIRECTORY"));
+	fd = mkstemp(path);
 	ck_assert_int_ge(fd, 0);
 	write_passwd(path, "zzcop:x:70001:70001::/:/bin/sh\nZz.Bob:x:70002:70002::/:/bin/sh\n");
 	if (!harness_private_mounts() || mount(path, "/etc/passwd", NULL, MS_BIND, NULL) < 0) {
