@@ -75,10 +75,11 @@ START_TEST(sees_the_abstract_namespace)
 	const struct listener_config listener = {.mode = 0666};
 	struct endpoint endpoint = endpoint_of("unix:@retort-unit-socket-held");
 	struct endpoint other = endpoint_of("unix:@retort-unit-socket");
-	CLEANUP(closep) int fd = open_endpoint(&endpoint);
+	int fd = open_endpoint(&endpoint);
 
 	ck_assert(socket_is_held(getpid(), &endpoint, &listener));
 	ck_assert(!socket_is_held(getpid(), &other, &listener));
+	closep(&fd);
 }
 END_TEST
 
