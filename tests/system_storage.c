@@ -351,7 +351,8 @@ START_TEST(writes_fail)
 		if (round % 8 == 0)
 			ck_assert(is_healthy(load));
 	}
-	(void)printf("%d calls failed, %d refusals, %d messages\n", faults->failed, load->refused, load->n);
+	(void)printf("%d calls failed, %d refusals, %d messages\n", faults->failed, load->refused,
+		     load->n);
 	ck_assert_int_gt(faults->failed, 0);
 	/* Killed while it fails, it has all that it acknowledged, and nothing twice. */
 	faults->spared = 20;
