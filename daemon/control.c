@@ -60,7 +60,7 @@ bool control_is_served(const char *path)
 
 	if (strlen(path) >= sizeof(address.sun_path))
 		return false; /* binding it will say what is wrong */
-	strcpy(address.sun_path, path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	return fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
 }

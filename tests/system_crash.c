@@ -514,9 +514,8 @@ static void ask_for_log(struct world *world, unsigned room, struct log *log)
 
 	do {
 		CLEANUP(buffer_done) struct buffer answer = {0};
-		json_t *reply, *message;
+		json_t *reply, *messages;
 		char request[128];
-		size_t i;
 
 		before = log->n;
 		(void)snprintf(request, sizeof request,
@@ -526,9 +525,13 @@ static void ask_for_log(struct world *world, unsigned room, struct log *log)
 		REQUIRE(!recv_frame(fd, &answer));
 		reply = json_loadb((const char *)answer.data, answer.len, 0, NULL);
 		REQUIRE(reply);
-		json_array_foreach(json_object_get(reply, "messages"), i, message)
+		messages = json_object_get(reply, "messages");
+		for (size_t i = 0; i < json_array_size(messages); i++) {
+			const json_t *message = json_array_get(messages, i);
+
 			log_add(log, number_member(message, "seq"),
 				token_of_text(text_member(message, "text")));
+		}
 		json_decref(reply);
 	} while (log->n > before);
 }
