@@ -227,10 +227,7 @@ static int end(struct session *session, struct workspace *workspace, const char 
 	struct chat_event event = {
 		.kind = CHAT_EVENT_CLOSING, .reason = reason, .reconnect = reconnect};
 	struct dialect_out out = begin_output(session, workspace);
-	/* One that was refused at the door has nothing of its own yet. */
-	enum dialect_id dialect =
-		session->chat ? session->chat->dialect : session->settings->dialect;
-	int r = dialects[dialect]->event(&event, &out);
+	int r = dialects[session->chat->dialect]->event(&event, &out);
 
 	return r < 0 ? r : answer_output(workspace);
 }
