@@ -306,7 +306,10 @@ static struct store *open_store(void)
 /* Every test has a directory of its own. */
 static void in_directory(char path[static 32])
 {
-	ck_assert_int_eq(chdir(getenv("RETORT_TEST_DIRECTORY")), 0);
+	const char *parent = getenv("RETORT_TEST_DIRECTORY");
+
+	ck_assert_ptr_nonnull(parent);
+	ck_assert_int_eq(chdir(parent), 0);
 	strcpy(path, "sanctions-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(path));
 	ck_assert_int_eq(chdir(path), 0);
