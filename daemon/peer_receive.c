@@ -92,7 +92,9 @@ static size_t handle(struct peer *peer, struct bytes input)
 	struct bytes rest = input; /* there may be none, and no memory of it */
 	uint64_t messages = 0;
 
-	while (peer->state == PEER_SERVING && !peer->session.later) {
+	if (peer->session.later)
+		return 0;
+	while (peer->state == PEER_SERVING) {
 		size_t answered = pending + workspace->answers.len;
 		struct frame frame;
 		enum frame_cut cut;
@@ -117,10 +119,13 @@ static size_t handle(struct peer *peer, struct bytes input)
 			peer_fail(peer, r);
 			break;
 		}
-		peer->session.later = r == SESSION_LATER;
 		rest.data += frame.size;
 		rest.len -= frame.size;
 		messages++;
+		if (r == SESSION_LATER) {
+			peer->session.later = true;
+			break;
+		}
 	}
 	if (messages > 0) {
 		if (peer->state == PEER_SERVING && !peer->finishing)
