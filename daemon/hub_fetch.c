@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hub_state.h"
 
-#include <string.h>
-
 #include "util.h"
 
 /*
@@ -69,12 +67,9 @@ static int fill_fetch(struct fetch *fetch, const struct presence *presence)
 	struct packet *packet = NULL;
 	int r = fetch_from(&fetching, fetch->cursor);
 
-	if (r == 0 && !(packet = packet_new(fetching.buffer.len)))
+	if (r == 0 && !(packet = packet_of(&fetching.buffer)))
 		r = -ENOMEM;
 	if (r == 0) {
-		if (fetching.buffer.len > 0)
-			memcpy(packet->data, fetching.buffer.data, fetching.buffer.len);
-		packet->len = fetching.buffer.len;
 		fetch->packet = packet;
 		fetch->cursor = fetching.last;
 		fetch->caught_up = fetching.last >= presence->room->visible;

@@ -452,17 +452,6 @@ static int write_event(const struct room *room, struct chat_event *event, unsign
 	return dialects[encoding / ENCODING_SIDES / ENCODING_FRAMINGS]->event(event, &out);
 }
 
-static struct packet *packet_of(const struct buffer *buffer)
-{
-	struct packet *packet = packet_new(buffer->len);
-
-	if (!packet)
-		return NULL;
-	memcpy(packet->data, buffer->data, buffer->len);
-	packet->len = buffer->len;
-	return packet;
-}
-
 /* Whether anybody in the room is connected to this worker. */
 static bool is_wanted_by(const struct room *room, unsigned worker)
 {

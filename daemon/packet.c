@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "packet.h"
 
+#include <string.h>
+
 #include "util.h"
 
 struct packet *packet_new(size_t size)
@@ -12,6 +14,18 @@ struct packet *packet_new(size_t size)
 	atomic_init(&packet->references, 1);
 	packet->len = 0;
 	packet->size = size;
+	return packet;
+}
+
+struct packet *packet_of(const struct buffer *buffer)
+{
+	struct packet *packet = packet_new(buffer->len);
+
+	if (!packet)
+		return NULL;
+	if (buffer->len > 0)
+		memcpy(packet->data, buffer->data, buffer->len);
+	packet->len = buffer->len;
 	return packet;
 }
 

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bytes.h"
+
 struct packet {
 	atomic_uint references;
 	size_t len;  /* bytes in use */
@@ -19,6 +21,9 @@ struct packet {
 
 /* Returns an empty packet with room for size bytes and one reference, or NULL. */
 struct packet *packet_new(size_t size);
+
+/* Returns a packet of just what buffer holds, with one reference, or NULL. */
+struct packet *packet_of(const struct buffer *buffer);
 
 /* From any thread. Returns packet. */
 struct packet *packet_ref(struct packet *packet);

@@ -280,13 +280,11 @@ static void queue_output(struct audiences *audiences, struct chat *chat,
 
 	if (buffer->len == 0)
 		return;
-	packet = packet_new(buffer->len);
+	packet = packet_of(buffer);
 	if (!packet) {
 		peer_doom(chat->peer, "out of memory");
 		return;
 	}
-	memcpy(packet->data, buffer->data, buffer->len);
-	packet->len = buffer->len;
 	audiences_queue(audiences, chat, packet);
 	packet_unref(packet);
 }
