@@ -118,6 +118,7 @@ struct chat_config {
 struct config {
 	unsigned workers;	  /* 0: one for each CPU this process may use */
 	uint64_t max_clients;	  /* of the whole daemon; 0: what the open-files limit allows */
+	bool crash_safe;	  /* connections outlive a process that is killed */
 	struct settings defaults; /* what a listener has that says nothing else */
 	struct listener_config *listeners;
 	size_t n_listeners;

@@ -304,6 +304,7 @@ static const struct key file_keys[] = {
 	{"workers", key_unsigned, offsetof(struct config, workers), 0, CONFIG_WORKERS_MAX, "4"},
 	{"max_clients", key_number, offsetof(struct config, max_clients), 0, CONFIG_CLIENTS_MAX,
 	 "10000"},
+	{"crash_safe", key_boolean, offsetof(struct config, crash_safe), .example = "true"},
 	SETTINGS_KEYS(struct config, defaults),
 	{.name = "listeners", .read = key_at_another_time},
 	{"chat", config_read_chat, offsetof(struct config, chat),

@@ -451,7 +451,10 @@ int hub_start(struct hub *hub, const struct config *config, struct store *store,
 	if (r == 0)
 		r = hub_configure_rooms(hub);
 	if (r == 0 && past) {
-		hub_take_up(hub, past);
+		if (past->killed)
+			hub_recover(hub, past);
+		else
+			hub_take_up(hub, past);
 		hub_commit(hub);
 	}
 	if (r == 0)

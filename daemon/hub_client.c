@@ -115,6 +115,12 @@ static bool is_admin(struct hub *hub, const struct client *client)
 			   config->admins, config->n_admins);
 }
 
+void client_note_nick(const struct client *client)
+{
+	if (client->chat->entry)
+		ledger_write_name(client->chat->entry->nick, client->person->nick);
+}
+
 struct client *client_new(struct hub *hub, struct chat *chat, struct person *person)
 {
 	struct client *client = calloc(1, sizeof(*client));
@@ -135,6 +141,7 @@ struct client *client_new(struct hub *hub, struct chat *chat, struct person *per
 	person->hidden = is_hidden(person);
 	chat->client = client;
 	client->is_admin = is_admin(hub, client);
+	client_note_nick(client);
 	return client;
 }
 

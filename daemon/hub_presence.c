@@ -34,6 +34,7 @@ static void post_seating(struct hub *hub, const struct presence *presence, bool 
 		.side = presence->side,
 		.cursor = cursor,
 		.newest = presence->room->visible,
+		.stored = presence->room->durable ? presence->room->stored : 0,
 	};
 	hub_post(hub, chat->worker, &seating->letter, LETTER_SEATING);
 }
@@ -90,6 +91,9 @@ static struct presence *add_presence(struct hub *hub, struct client *client, str
 	struct membership *membership = find_membership(client->person, room);
 	struct presence *presence = calloc(1, sizeof(*presence));
 
+	/* Who is where is written down by how the store knows a room, so it has to. */
+	if (client->chat->entry && room->durable && room->stored == 0)
+		(void)room_ready_history(hub, room); /* else the connection is not kept */
 	if (presence && !membership) {
 		membership = become_member(client->person, room, since);
 		if (membership && tells)

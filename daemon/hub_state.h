@@ -267,6 +267,8 @@ void client_gone(struct hub *hub, struct chat *chat);
 struct client *client_new(struct hub *hub, struct chat *chat, struct person *person);
 /* Frees a client that is gone and for which nothing is under way, and says so to its worker. */
 void client_forget(struct hub *hub, struct client *client);
+/* Has the ledger know what somebody is called. */
+void client_note_nick(const struct client *client);
 struct client *client_find(struct hub *hub, uint64_t id);
 struct sanctions_subject client_subject(const struct client *client);
 /* Notes why a connection is being closed, for those who are told that it leaves its rooms. */
@@ -328,6 +330,11 @@ void hub_admin_request(struct hub *hub, struct client *client, struct job *job);
 void hub_write_down(struct hub *hub);
 /* Takes up what the last process has written down, before anybody is here. */
 void hub_take_up(struct hub *hub, const struct hub_past *past);
+
+/* hub_recovery.c: from a process that was killed */
+
+/* Takes up who was where, before anybody is here. */
+void hub_recover(struct hub *hub, const struct hub_past *past);
 
 /* hub_inquiry.c: what other threads are asked for administrators */
 

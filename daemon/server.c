@@ -270,8 +270,10 @@ static int prepare(struct server *server)
 	if (r >= 0)
 		r = hub_new(&server->hub);
 	if (r >= 0)
+		r = server_make_ledger(server);
+	if (r >= 0)
 		r = crew_start(&server->crew, config->workers > 0 ? config->workers : count_cpus(),
-			       &server->mailbox, hub_mailbox(server->hub));
+			       &server->mailbox, hub_mailbox(server->hub), server->ledger);
 	return MIN(r, 0);
 }
 
@@ -381,6 +383,8 @@ static void server_done(struct server *server)
 	if (server->mailbox.fd >= 0)
 		read_mail(server); /* what the workers gave back */
 	server_handover_done(server);
+	vault_free(STEAL(server->door.vault));
+	ledger_free(server->ledger);
 	hub_free(server->hub);
 	crew_done(&server->crew);
 	door_close(&server->door);

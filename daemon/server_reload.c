@@ -105,6 +105,13 @@ static int change_to(struct server *server, struct config *config, struct config
 				      "retortd'")
 			       ?: -EINVAL;
 	}
+	if (config->crash_safe != server->generation->config->crash_safe) {
+		config_free(config);
+		return config_problem(problems, (struct place){"configuration", 0},
+				      "crash_safe: another value of it takes 'systemctl restart "
+				      "retortd'")
+			       ?: -EINVAL;
+	}
 	generation = generation_new(config);
 	if (!generation)
 		return -ENOMEM;
