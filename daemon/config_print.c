@@ -184,7 +184,8 @@ static void print_chat(FILE *out, const struct chat_config *chat)
 
 int config_print(const struct config *config, FILE *out)
 {
-	(void)fprintf(out, "workers = %u;\nmax_clients = %" PRIu64 ";\n", config->workers,
+	(void)fprintf(out, "workers = %u;\nlog_level = \"%s\";\nmax_clients = %" PRIu64 ";\n",
+		      config->workers, config_log_level_name(config->log_level),
 		      config->max_clients);
 	print_settings(out, "", &config->defaults);
 	(void)fputs("\nlisteners: (\n", out);
