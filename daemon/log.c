@@ -21,7 +21,7 @@ enum {
 	TIME_BYTES = 32,
 	RETRY_MILLISECONDS = 10,       /* until what waits is offered again, at first */
 	RETRY_MILLISECONDS_MAX = 1000, /* and when it was not taken again and again */
-	DRAIN_MILLISECONDS = 500,      /* for what still waits at the end */
+	DRAIN_MILLISECONDS = 1000,     /* for what still waits at the end */
 };
 
 /* The identifiers are those of systemd/retort.catalog, and never change. */

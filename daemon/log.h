@@ -115,5 +115,5 @@ void log_say_folded(void);
 /* How many entries could not be logged since the start. */
 uint64_t log_lost(void);
 
-/* Says all that is still counted, and gives what waits a last half second; for the end. */
+/* Says all that is still counted, and gives what waits one last second; for the end. */
 void log_close(void);
