@@ -40,8 +40,41 @@ struct sanctions_subject client_subject(const struct client *client)
 	};
 }
 
+void client_about(const struct client *client, char text[static PEER_NAME_MAX],
+		  struct log_about *ret_about)
+{
+	*ret_about = (struct log_about){
+		.listener = client->chat->listener,
+		.peer = peer_name_format(&client->chat->name, text),
+		.client = client->chat->id,
+		.user = client->person->user,
+		.nick = client->person->nick,
+	};
+}
+
+void client_log(const struct client *client, enum log_kind kind, const char *room,
+		const char *reason, const char *what)
+{
+	char text[PEER_NAME_MAX];
+	struct log_about about;
+
+	if (!log_verbose())
+		return;
+	client_about(client, text, &about);
+	about.room = room;
+	about.reason = reason;
+	log_write(kind, &about, "%s%s%s%s%s", what, room ? " " : "", room ? room : "",
+		  reason ? ": " : "", reason ? reason : "");
+}
+
 void client_note_end(struct client *client, const char *reason)
 {
+	char text[PEER_NAME_MAX];
+	struct log_about about;
+
+	client_about(client, text, &about);
+	about.reason = reason;
+	log_folded(LOG_DISMISSED, &about, "its connection is ended: %s", reason);
 	free(client->end);
 	client->end = strdup(reason); /* without memory, the others are told no reason */
 }
@@ -164,6 +197,8 @@ void client_open(struct hub *hub, struct chat *chat)
 			person_free(hub, person);
 		return;
 	}
+	client_log(client, LOG_KNOWN, NULL, NULL,
+		   client->person->user ? "known as a user" : "known as a guest");
 	if (chat->control)
 		return;
 	refuse_banned(hub, client);

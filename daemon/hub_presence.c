@@ -113,6 +113,7 @@ static struct presence *add_presence(struct hub *hub, struct client *client, str
 		client->n_rooms++;
 	count_seat(presence, true);
 	post_seating(hub, presence, true, cursor);
+	client_log(client, LOG_JOINED, room_name(room, presence->side), NULL, "joined");
 	return presence;
 }
 
@@ -165,6 +166,7 @@ static void remove_presence(struct hub *hub, struct presence *presence, const ch
 	if (room->piece)
 		hub_commit(hub); /* that is still for the member */
 	count_seat(presence, false);
+	client_log(client, LOG_LEFT, room_name(room, presence->side), reason, "left");
 	if (!client->gone)
 		post_seating(hub, presence, false, 0);
 	list_remove(&presence->link);

@@ -79,6 +79,7 @@ static void tell_not_reloaded(struct server *server, const struct config_problem
 /* Makes what was planned what is served. */
 static void switch_to(struct server *server, struct plan *plan, struct store *store)
 {
+	log_set_level(plan->generation->config->log_level);
 	listeners_apply(&server->listeners, plan);
 	server->outgoing = server->generation;
 	server->generation = plan->generation;

@@ -80,6 +80,19 @@ static bool is_local(const struct chat_request *request)
 	       request->op == CHAT_TRANSFORM;
 }
 
+static void log_denied(const struct chat *chat, const struct chat_reply *reply)
+{
+	char name[PEER_NAME_MAX];
+	const struct log_about about = {
+		.listener = chat->listener,
+		.peer = peer_name_format(&chat->name, name),
+		.client = chat->id,
+		.reason = chat_error_token(reply->error),
+	};
+
+	log_write(LOG_DENIED, &about, "request refused: %s", about.reason);
+}
+
 static int answer_here(struct session *session, struct workspace *workspace,
 		       struct chat_request *request)
 {
@@ -99,6 +112,8 @@ static int answer_here(struct session *session, struct workspace *workspace,
 		reply.error = transform(workspace, request, &reply);
 	if (request->error == CHAT_BAD_JSON)
 		counters_add(session->counters, COUNTER_BAD_JSON, 1);
+	if (reply.error != CHAT_OK && log_verbose())
+		log_denied(chat, &reply);
 	r = dialect_of(chat)->reply(&chat->state, request, &reply, &out);
 	free(request);
 	return r < 0 ? r : answer_output(workspace);
