@@ -95,6 +95,7 @@ START_TEST(has_defaults)
 	ck_assert_uint_eq(config->workers, 0);
 	ck_assert_int_eq(config->log_level, LOG_INFO);
 	ck_assert_uint_eq(config->max_clients, 0);
+	ck_assert(!config->crash_safe);
 	assert_defaults(&config->defaults);
 	ck_assert_uint_eq(config->n_listeners, 1);
 	assert_defaults(&config->listeners->settings);
@@ -115,11 +116,12 @@ START_TEST(takes_every_key_of_the_file)
 		     "drain = \"500ms\"; }; workers = 0x10, max_clients = 9L\n"
 		     "max_message = \"64K\"; max_pending = 0x200000000;\n"
 		     "max_clients_per_address = 3; greeting = \"a\\x41\" \"\\t\";"
-		     "log_level = \"warning\";");
+		     "log_level = \"warning\"; crash_safe = true;");
 	const struct settings *settings = &config->defaults;
 
 	ck_assert_uint_eq(config->workers, 16);
 	ck_assert_int_eq(config->log_level, LOG_WARNING);
+	ck_assert(config->crash_safe);
 	ck_assert_uint_eq(config->max_clients, 9);
 	ck_assert_uint_eq(settings->max_clients, 0);
 	ck_assert_uint_eq(settings->max_clients_per_address, 3);
