@@ -107,9 +107,10 @@ static const struct {
 	 "f:1: the key \"x\" is unknown; known are idle, message, handshake, drain\n"},
 	{"max_mesage = 1;",
 	 "f:1: the key \"max_mesage\" is unknown; did you mean \"max_message\"?\n"},
-	{"tls: { };", "f:1: the key \"tls\" is unknown; known are workers, log_level, max_clients, "
-		      "max_clients_per_address, "
-		      "max_message, max_pending, greeting, timeouts, listeners, chat\n"},
+	{"tls: { };",
+	 "f:1: the key \"tls\" is unknown; known are workers, log_level, max_clients, crash_safe, "
+	 "max_clients_per_address, "
+	 "max_message, max_pending, greeting, timeouts, listeners, chat\n"},
 	{"listeners = 1;", "f:1: listeners needs a list of groups, not a whole number; write, say, "
 			   "listeners = ( { listen = "
 			   "\"tcp://localhost:7007\"; } );\n"},
