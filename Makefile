@@ -5,8 +5,8 @@
 #
 # One archive for each folder of sources but its programs, so that tests link what they test. Every
 # .c file in lib/, daemon/ and client/ belongs to its archive, every tests/unit_*.c, system_*.c,
-# hostile_*.c and fuzz_*.c is a test program, every tests/preload_*.c a library for one: nothing is
-# listed twice.
+# hostile_*.c and fuzz_*.c is a test program, every tests/preload_*.c a library for one, every
+# tests/tool_*.c a program that tests run: nothing is listed twice.
 
 VERSION := 0.1.0
 
@@ -115,6 +115,7 @@ FUZZ_SOURCES := $(filter-out tests/fuzz_main.c,$(sort $(wildcard tests/fuzz_*.c)
 CHECKS := $(patsubst tests/%.c,$(OUT)/tests/%,$(CHECK_SOURCES))
 FUZZERS := $(patsubst tests/%.c,$(OUT)/tests/%,$(FUZZ_SOURCES))
 SCRIPTS := $(sort $(wildcard tests/system_*.sh tests/system_*.py))
+TOOLS := $(patsubst tests/%.c,$(OUT)/tests/%,$(sort $(wildcard tests/tool_*.c)))
 PRELOADS := $(patsubst tests/%.c,$(OUT)/tests/%.so,$(sort $(wildcard tests/preload_*.c)))
 BENCHES := $(patsubst %.c,$(OUT)/%,$(sort $(wildcard bench/*.c)))
 
@@ -214,6 +215,10 @@ $(OUT)/tests/%.so: tests/%.c $(OUT)/flags
 $(OUT)/tests/system_steady: $(OUT)/tests/preload_alloc.so
 $(OUT)/tests/system_storage: $(OUT)/tests/preload_faults.so
 
+# A tool may consist of several files.
+$(OUT)/tests/tool_endure: $(call objects,$(sort $(wildcard tests/endure_*.c)))
+$(OUT)/tests/system_endure: $(OUT)/tests/tool_endure
+
 $(OUT)/tests/%: $(OUT)/obj/tests/%.o $(OUT)/libharness.a $(LIBRARIES)
 	@mkdir -p $(@D)
 	$(LINK) $(LIBS_TESTS) $(LIBS_DAEMON) $(LIBS_CLIENT) $(LIBS_LIB) -lm
@@ -228,7 +233,7 @@ $(OUT)/bench/%: $(OUT)/obj/bench/%.o $(OUT)/libdaemon.a $(OUT)/libretort.a
 	$(LINK) -Wl,--as-needed $(LIBS_DAEMON) $(LIBS_LIB)
 
 .PHONY: tests
-tests: all $(CHECKS) $(FUZZERS) $(PRELOADS) ## build all tests
+tests: all $(CHECKS) $(FUZZERS) $(PRELOADS) $(TOOLS) ## build all tests
 .SECONDARY:
 
 -include $(wildcard $(OUT)/obj/*/*.d $(OUT)/pic/*/*.d $(OUT)/tests/*.d)
