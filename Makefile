@@ -104,6 +104,7 @@ LIB_OBJECTS := $(call objects,$(call sources,lib))
 DAEMON_OBJECTS := $(call objects,$(filter-out daemon/main.c daemon/generator.c,$(call sources,daemon)))
 CLIENT_OBJECTS := $(call objects,$(filter-out client/main.c,$(call sources,client)))
 HARNESS_OBJECTS := $(call objects,$(sort $(wildcard tests/harness*.c)))
+ENDURE_OBJECTS := $(call objects,$(sort $(wildcard tests/endure_*.c)))
 # What is installed for programs: the library of lib/retort*.c, with what it needs of the rest.
 SONAME := libretort.so.0
 SHARED := libretort.so.$(VERSION)
@@ -215,8 +216,10 @@ $(OUT)/tests/%.so: tests/%.c $(OUT)/flags
 $(OUT)/tests/system_steady: $(OUT)/tests/preload_alloc.so
 $(OUT)/tests/system_storage: $(OUT)/tests/preload_faults.so
 
-# A tool may consist of several files.
-$(OUT)/tests/tool_endure: $(call objects,$(sort $(wildcard tests/endure_*.c)))
+$(OUT)/tests/tool_endure: $(OUT)/obj/tests/tool_endure.o $(ENDURE_OBJECTS) $(OUT)/libharness.a \
+		$(LIBRARIES)
+	@mkdir -p $(@D)
+	$(LINK) $(LIBS_TESTS) $(LIBS_DAEMON) $(LIBS_CLIENT) $(LIBS_LIB) -lm
 $(OUT)/tests/system_endure: $(OUT)/tests/tool_endure
 
 $(OUT)/tests/%: $(OUT)/obj/tests/%.o $(OUT)/libharness.a $(LIBRARIES)

@@ -5,13 +5,14 @@
  * What the files of tool_endure share: a load of thousands of clients in one thread, each of which
  * knows every byte that it must get.
  *
- *   tool_endure.c    command line, the loop, the beginning and the end
- *   endure_client.c  the life of a connection: connecting, losing, waiting
- *   endure_stream.c  kinds that speak to a transform listener over a stream
- *   endure_room.c    members of rooms
- *   endure_udp.c     datagrams
- *   endure_script.c  what a client says and hears, made from a seed
- *   endure_report.c  counting and telling
+ *   tool_endure.c        command line, the loop, the beginning and the end
+ *   endure_listeners.c   where the server is
+ *   endure_client.c      the life of a connection: connecting, losing, waiting
+ *   endure_stream.c      kinds that speak to a transform listener over a stream
+ *   endure_room.c        members of rooms
+ *   endure_udp.c         datagrams
+ *   endure_script.c      what a client says and hears, made from a seed
+ *   endure_report.c      counting and telling
  */
 
 #include <stdbool.h>
@@ -229,8 +230,11 @@ extern const struct manner stream_manner, room_manner, udp_manner;
 
 const char *kind_name(enum kind kind);
 
-/* The range of a kind's messages, and whether it speaks lines as well. */
-void stream_script(struct client *client);
+/*
+ * Finds the addresses that are given, and asks each but that of the rooms what it does to messages.
+ * Says what is wrong; returns whether nothing is.
+ */
+bool listeners_find(struct load *load, const char *const addresses[static WAYS]);
 
 /* ---- rooms ---- */
 

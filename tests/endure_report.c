@@ -60,7 +60,7 @@ void report_fault(struct load *load, const struct client *client, const char *wh
 
 static double ms(uint64_t ns)
 {
-	return (double)(ns / 1000) / 1000;
+	return (double)ns / (double)NSEC_PER_MSEC;
 }
 
 static void add(struct tally *sum, const struct tally *tally)

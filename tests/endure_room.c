@@ -255,7 +255,7 @@ static const char *take_reply(struct client *client, const json_t *reply, json_i
 		rest(client, now);
 		return take_joined(client, reply);
 	}
-	if (member->acknowledged == member->said || id != (json_int_t)(ID_SAY + member->said))
+	if (member->acknowledged == member->said || (uint64_t)id != ID_SAY + member->said)
 		return "a reply to what was not asked";
 	member->acknowledged++;
 	client->load->tallies[KIND_ROOM].said++;
@@ -272,17 +272,21 @@ static const char *take_message(struct client *client, const json_t *event, uint
 	const char *text = json_string_value(json_object_get(event, "text"));
 	const char *from = json_string_value(json_object_get(event, "from"));
 	uint64_t seq = (uint64_t)json_integer_value(json_object_get(event, "seq"));
-	char wanted[TEXT_MAX + 1];
+	char nick[NICK_MAX], wanted[TEXT_MAX + 1];
 	size_t len;
 
-	if (!member->inside || !text || !from || strlen(from) >= NICK_MAX)
+	if (!member->inside || !text || !from)
 		return "a strange message";
 	if (seq != member->cursor + 1)
 		return seq <= member->cursor ? "a message twice" : "a message is missing";
-	len = strlen(from);
-	if (strncmp(text, from, len) != 0 || text[len] != ' ')
+	len = strcspn(text, " ");
+	if (len >= NICK_MAX)
+		return "a strange text";
+	memcpy(nick, text, len);
+	nick[len] = 0;
+	if (load->ends[WAY_CHAT].transport != TRANSPORT_UNIX && strcmp(nick, from) != 0)
 		return "a message of somebody else's";
-	len = make_text(load, from, strtoull(text + len, NULL, 10), wanted);
+	len = make_text(load, nick, strtoull(text + len, NULL, 10), wanted);
 	if (strcmp(text, wanted) != 0)
 		return "a message with a wrong text";
 	if (!note(member->room, seq, hash_text(wanted, len), now))

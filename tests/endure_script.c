@@ -160,7 +160,7 @@ size_t script_fill(const struct script *script, struct cursor cursor, uint64_t l
 size_t script_hear(const struct script *script, struct cursor *cursor, const uint8_t *data,
 		   size_t len)
 {
-	uint8_t header[FRAME_HEADER];
+	uint8_t header[FRAME_HEADER] = {0};
 	size_t done = 0;
 
 	while (done < len) {

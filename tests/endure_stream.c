@@ -123,7 +123,7 @@ static void go_on_churning(struct client *client, uint64_t now)
 
 /* ---- what is common ---- */
 
-void stream_script(struct client *client)
+static void begin_script(struct client *client)
 {
 	struct load *load = client->load;
 	enum framing framing = client->way == WAY_RAW	 ? FRAMING_RAW
@@ -213,7 +213,7 @@ static void decide(struct client *client, uint64_t now)
 
 static void open_stream(struct client *client, uint64_t now)
 {
-	stream_script(client);
+	begin_script(client);
 	client->limit = client->load->ending ? 0 : 1;
 	client->hold = client->appetite = 0;
 	client->reading = true;

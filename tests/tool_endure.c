@@ -35,19 +35,24 @@
  *   churn       connects, is answered once, closes, and comes again
  *   udp         one datagram at a time; without an answer for 5 s it is lost
  *
- * --mix says how many of each there are; without it, --clients (9000) are shared out as is good for
- * two CPUs, which retortd and this program then use to about a half.
+ * --mix says how many of each there are. Without it, --clients (9000) are shared out so that
+ * retortd and this program together use about a third of two CPUs:
+ *
+ *   idle=3150,ping=1800,pipeline=360,raw=540,mid-frame=810,stalled=90,half-close=270,unix=540,
+ *   room=1080,churn=270,udp=90
+ *
+ * More datagrams might not find room in the server's socket while nobody reads it.
  *
  * Of each kind and of all together is counted: clients; dropped (ends, resets and errors that
  * nobody asked for, and datagrams lost); wrong (answers that are not what they have to be);
  * unanswered (clients that had not got everything when patience ended); refused (connects that
  * failed or took 10 s); left (members who heard that one of them had left); messages; and
  * longest_ms, the longest time that a client waited for its next byte while the server had
- * something to answer: from its send, or the last byte before, or connect(); of a room from when
+ * something to answer: from its send, or the last byte before, or connect(); in a room from when
  * the first member or the speaker knew of a message. "silences" has how many of all waits were
- * shorter than so many ms, "longest" the ten longest, with when they ended, after "ready"; what
- * was before that is left out. These times contain
- * what this program itself is late, which is own_longest_turn_ms at the most.
+ * shorter than so many ms, "longest" the ten longest and when they ended; both begin with "ready".
+ * These times contain what this program itself is late, which is own_longest_turn_ms at the most.
+ * A client that was dropped or told something wrong comes back, and goes on from the beginning.
  */
 #include <getopt.h>
 #include <signal.h>
@@ -56,8 +61,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -181,92 +184,6 @@ static bool parse_options(int argc, char **argv, struct settings *settings, stru
 		settings->mixed |= option == 'm';
 	}
 	return optind == argc && settings->seconds > 0;
-}
-
-/* ---- the listeners ---- */
-
-static bool resolve(const char *text, struct endpoint *ret_end)
-{
-	struct address address = {0};
-	struct endpoint *ends = NULL;
-	const char *problem = "no memory";
-	size_t n;
-	int r = address_parse(text, &address, &problem);
-
-	if (r == 0)
-		r = address_resolve(&address, false, NULL, &ends, &n, &problem);
-	address_done(&address);
-	if (r < 0) {
-		(void)fprintf(stderr, "tool_endure: %s: %s\n", text, problem);
-		return false;
-	}
-	*ret_end = ends[0];
-	free(ends);
-	return true;
-}
-
-/* Asks a listener what it makes of a word. */
-static bool probe(const struct endpoint *end, enum framing framing, bool *ret_upper)
-{
-	const struct timeval limit = {.tv_sec = 10};
-	int type = end->transport == TRANSPORT_UDP ? SOCK_DGRAM : SOCK_STREAM;
-	CLEANUP(closep) int fd = socket(end->socket.ss_family, type | SOCK_CLOEXEC, 0);
-	static const char *const wanted[] = {"probe", "PROBE"};
-	char answer[64] = "";
-	size_t len = 0;
-
-	for (size_t i = 0; i < 2; i++) {
-		struct buffer whole = {0};
-
-		if (frame_append(&whole, framing, LINE_END_LF, wanted[i], 5) < 0)
-			return false;
-		if (i == 0 &&
-		    (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0 ||
-		     connect(fd, (const struct sockaddr *)&end->socket, end->len) < 0 ||
-		     send(fd, whole.data, whole.len, MSG_NOSIGNAL) != (ssize_t)whole.len)) {
-			buffer_done(&whole);
-			return false;
-		}
-		while (len < whole.len) {
-			ssize_t n = recv(fd, answer + len, whole.len - len, 0);
-
-			if (n <= 0)
-				break;
-			len += (size_t)n;
-		}
-		*ret_upper = i == 1;
-		if (len == whole.len && memcmp(answer, whole.data, len) == 0) {
-			buffer_done(&whole);
-			return true;
-		}
-		buffer_done(&whole);
-	}
-	errno = EPROTO;
-	return false;
-}
-
-static bool find_listeners(const struct settings *settings, struct load *load)
-{
-	static const enum framing framings[WAYS] = {
-		[WAY_LENGTH] = FRAMING_LENGTH, [WAY_LINE] = FRAMING_LINE, [WAY_RAW] = FRAMING_RAW,
-		[WAY_UNIX] = FRAMING_LENGTH,   [WAY_UDP] = FRAMING_RAW,
-	};
-
-	for (size_t i = 0; i < WAYS; i++) {
-		const char *text = settings->addresses[i];
-
-		if (!text)
-			continue;
-		if (!resolve(text, &load->ends[i]))
-			return false;
-		if (i != WAY_CHAT && !probe(&load->ends[i], framings[i], &load->upper[i])) {
-			(void)fprintf(stderr,
-				      "tool_endure: %s neither echoes nor upper-cases: %m\n", text);
-			return false;
-		}
-		load->have[i] = true;
-	}
-	return true;
 }
 
 /* ---- the clients ---- */
@@ -410,10 +327,12 @@ static void end(struct load *load, unsigned patience)
 		}
 	}
 	for (size_t i = 0; i < load->n_begun; i++) {
-		const struct client *client = &load->clients[i];
+		struct client *client = &load->clients[i];
 
-		if (!client_busy(client))
+		if (!client_busy(client)) {
+			client_turn(client, EPOLLIN, now); /* to hear what is too much */
 			continue;
+		}
 		load->tallies[client->kind].unanswered++;
 		report_fault(load, client, "is still owed something");
 		if (client->waiting_since)
@@ -483,7 +402,7 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	script_prepare(load.seed);
-	if (!watch(&load, &signals) || !find_listeners(&settings, &load) ||
+	if (!watch(&load, &signals) || !listeners_find(&load, settings.addresses) ||
 	    !make_clients(&settings, &load)) {
 		free_all(&load);
 		return EXIT_USAGE;
