@@ -212,6 +212,35 @@ START_TEST(test_killed)
 }
 END_TEST
 
+/* Time is what is measured here: a daemon that stands still for a while is silent for as long. */
+START_TEST(test_silence)
+{
+	enum { STILL = 300 };
+	uint64_t begin, still;
+	struct tool tool;
+	double longest;
+
+	start();
+	begin = harness_now();
+	tool_start(&tool, WORDS("--seconds", "100", "--think", "10", "--mix", "ping=20", "--length",
+				server_address(&server, "length", "unix")));
+	tool_wait_ready(&tool);
+	server_signal(&server, SIGSTOP);
+	still = harness_now();
+	(void)poll(NULL, 0, STILL); /* when it is shorter, the result is as well */
+	still = harness_now() - still;
+	server_signal(&server, SIGCONT);
+	tool_end(&tool, 0);
+	longest =
+		json_real_value(json_object_get(json_object_get(tool.report, "all"), "longest_ms"));
+	/* The first to say something then did so after up to 15 ms, or later on a busy machine. */
+	ck_assert_double_ge(longest, (double)still / 2);
+	ck_assert_double_le(longest, (double)(harness_now() - begin));
+	json_decref(tool.report);
+	server_stop(&server);
+}
+END_TEST
+
 /* ---- against a server that has faults ---- */
 
 enum {
@@ -312,6 +341,7 @@ int main(void)
 
 	harness_add(suite, test_clean);
 	harness_add(suite, test_killed);
+	harness_add(suite, test_silence);
 	tcase_set_timeout(tests, 120);
 	tcase_add_loop_test(tests, test_fault, 0, ARRAY_SIZE(faults));
 	suite_add_tcase(suite, tests);
