@@ -180,6 +180,11 @@ static void ask(struct client *client, const char *request, uint64_t now)
 		client_lost(client, "no memory for what it says", now);
 }
 
+static bool has_nicks(const struct load *load)
+{
+	return load->ends[WAY_CHAT].transport != TRANSPORT_UNIX;
+}
+
 static void open_member(struct client *client, uint64_t now)
 {
 	struct member *member = client->member;
@@ -192,9 +197,12 @@ static void open_member(struct client *client, uint64_t now)
 	(void)snprintf(member->nick, NICK_MAX, "e%" PRIx64 "-%u-%u",
 		       client->load->begin / NSEC_PER_MSEC % 0xfffffff, client->index,
 		       client->epoch);
-	(void)snprintf(request, sizeof(request), "{\"op\":\"hello\",\"id\":%d,\"nick\":\"%s\"}",
-		       ID_HELLO, member->nick);
-	ask(client, request, now);
+	if (has_nicks(client->load)) {
+		(void)snprintf(request, sizeof(request),
+			       "{\"op\":\"hello\",\"id\":%d,\"nick\":\"%s\"}", ID_HELLO,
+			       member->nick);
+		ask(client, request, now);
+	}
 	(void)snprintf(request, sizeof(request), "{\"op\":\"join\",\"id\":%d,\"room\":\"%s\"}",
 		       ID_JOIN, member->room->name);
 	ask(client, request, now);
@@ -284,7 +292,7 @@ static const char *take_message(struct client *client, const json_t *event, uint
 		return "a strange text";
 	memcpy(nick, text, len);
 	nick[len] = 0;
-	if (load->ends[WAY_CHAT].transport != TRANSPORT_UNIX && strcmp(nick, from) != 0)
+	if (has_nicks(load) && strcmp(nick, from) != 0)
 		return "a message of somebody else's";
 	len = make_text(load, nick, strtoull(text + len, NULL, 10), wanted);
 	if (strcmp(text, wanted) != 0)
@@ -296,6 +304,15 @@ static const char *take_message(struct client *client, const json_t *event, uint
 	report_silence(load, KIND_ROOM, client->index,
 		       member->room->notes[seq - member->room->base].when, now);
 	return NULL;
+}
+
+/* Whether who leaves is one of these clients, whose nicks begin alike. */
+static bool is_ours(const struct client *client, const json_t *event)
+{
+	const char *nick = json_string_value(json_object_get(event, "nick"));
+	const char *mine = client->member->nick;
+
+	return nick && strncmp(nick, mine, strcspn(mine, "-") + 1) == 0;
 }
 
 /* Returns what is wrong with it, or NULL. */
@@ -313,7 +330,7 @@ static const char *take(struct client *client, struct bytes body, uint64_t now)
 	else if (strcmp(event, "message") == 0)
 		wrong = take_message(client, object, now);
 	else if (strcmp(event, "leave") == 0)
-		client->load->tallies[KIND_ROOM].left++;
+		client->load->tallies[KIND_ROOM].left += is_ours(client, object);
 	else if (strcmp(event, "join") != 0)
 		wrong = "a strange event";
 	json_decref(object);
