@@ -7,6 +7,7 @@
 
 #include "hub.h"
 #include "listeners.h"
+#include "report.h"
 #include "watchdog.h"
 
 struct server_options;
@@ -31,6 +32,8 @@ struct server {
 	uint64_t messages; /* when the status was last told */
 	uint64_t rate;	   /* messages a second, by then */
 	uint64_t started;  /* microseconds of CLOCK_MONOTONIC */
+	uint64_t since;	   /* the same moment in milliseconds since 1970 */
+	struct report_restart restart;
 	struct hub *hub;
 	struct listener_config control;
 	bool has_store;		    /* the hub has it */
