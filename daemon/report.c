@@ -58,11 +58,15 @@ static json_t *describe_addresses(const struct listener *listener)
 	json_t *list = json_array();
 	struct listening *listening;
 
-	LIST_FOR_EACH(listening, &listener->sockets, struct listening, link)
+	LIST_FOR_EACH(listening, &listener->sockets, struct listening, link) {
+		/* Its worker has still to give it back, but it listens no more. */
+		if (listening->datagram && listening->datagram->asked_back)
+			continue;
 		if (json_array_append_new(list, describe_address(&listening->endpoint)) < 0) {
 			json_decref(list);
 			return NULL;
 		}
+	}
 	return list;
 }
 
