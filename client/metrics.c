@@ -125,12 +125,20 @@ static const struct metric sanctions = {
 
 /* ---- one line ---- */
 
+/* What is being printed. */
+struct writer {
+	const struct metric *metric; /* the last one; NULL: none yet */
+	bool failed;		     /* memory was out */
+};
+
 struct label {
 	const char *name;
 	const char *value; /* NULL: there is no such label */
 };
 
 enum { LABELS_MAX = 3 };
+
+static const struct label no_labels[LABELS_MAX] = {0};
 
 /* All that is told at the head of a metric. */
 static void print_head(const struct metric *metric)
@@ -144,14 +152,12 @@ static void print_head(const struct metric *metric)
 		(void)printf("# UNIT %s %s\n", metric->name, metric->unit);
 }
 
-/* Returns 0 or -ENOMEM. */
-static int print_label(const struct label *label, bool first)
+static void print_label(struct writer *writer, const struct label *label)
 {
 	CLEANUP(buffer_done) struct buffer safe = {0};
 
-	if (text_append_safe(&safe, label->value, strlen(label->value)) < 0)
-		return -ENOMEM;
-	(void)printf("%c%s=\"", first ? '{' : ',', label->name);
+	writer->failed |= text_append_safe(&safe, label->value, strlen(label->value)) < 0;
+	(void)printf("%s=\"", label->name);
 	for (size_t i = 0; i < safe.len; i++) {
 		const char c = (char)safe.data[i];
 
@@ -160,7 +166,21 @@ static int print_label(const struct label *label, bool first)
 		(void)putchar(c);
 	}
 	(void)putchar('"');
-	return 0;
+}
+
+static void print_labels(struct writer *writer, const struct label labels[static LABELS_MAX])
+{
+	char before = '{';
+
+	for (unsigned i = 0; i < LABELS_MAX; i++) {
+		if (!labels[i].value)
+			continue;
+		(void)putchar(before);
+		print_label(writer, &labels[i]);
+		before = ',';
+	}
+	if (before == ',')
+		(void)putchar('}');
 }
 
 static void print_value(uint64_t value, enum scale scale)
@@ -171,83 +191,72 @@ static void print_value(uint64_t value, enum scale scale)
 	(void)printf("%" PRIu64, value / divisors[scale]);
 	if (digits[scale] > 0)
 		(void)printf(".%0*" PRIu64, digits[scale], value % divisors[scale]);
+	(void)putchar('\n');
 }
 
-/* Returns 0 or -ENOMEM. */
-static int print_sample(const struct metric *metric, const char *suffix,
-			const struct label labels[static LABELS_MAX], uint64_t value)
+/* Prints a value; those of one metric come one after the other. */
+static void print_sample(struct writer *writer, const struct metric *metric,
+			 const struct label labels[static LABELS_MAX], uint64_t value)
 {
-	bool first = true;
-
-	(void)printf("%s%s", metric->name, suffix);
-	for (unsigned i = 0; i < LABELS_MAX; i++) {
-		if (!labels[i].value)
-			continue;
-		if (print_label(&labels[i], first) < 0)
-			return -ENOMEM;
-		first = false;
-	}
-	if (!first)
-		(void)putchar('}');
+	if (writer->metric != metric)
+		print_head(metric);
+	writer->metric = metric;
+	(void)fputs(metric->name, stdout);
+	print_labels(writer, labels);
 	(void)putchar(' ');
 	print_value(value, metric->scale);
-	(void)putchar('\n');
-	return 0;
 }
 
-static const struct label no_labels[LABELS_MAX] = {0};
+/* Prints what an object has as the metric's member, if it has it. */
+static void print_member(struct writer *writer, const struct metric *metric,
+			 const struct label labels[static LABELS_MAX], const json_t *object)
+{
+	if (json_is_integer(json_object_get(object, metric->member)))
+		print_sample(writer, metric, labels, reply_number(object, metric->member));
+}
 
 /* ---- of the daemon ---- */
 
-/* Prints a metric of one object, if it has that member; NULL has none. */
-static void print_member(const struct metric *metric, const json_t *object)
-{
-	if (!json_is_integer(json_object_get(object, metric->member)))
-		return;
-	print_head(metric);
-	(void)print_sample(metric, "", no_labels, reply_number(object, metric->member));
-}
-
-static void print_members(const struct metric *metrics, size_t n, const json_t *object)
+static void print_members(struct writer *writer, const struct metric *metrics, size_t n,
+			  const json_t *object)
 {
 	for (size_t i = 0; i < n; i++)
-		print_member(&metrics[i], object);
+		print_member(writer, &metrics[i], no_labels, object);
 }
 
-static int print_build(const json_t *stats)
+static void print_build(struct writer *writer, const json_t *stats)
 {
 	const struct label labels[LABELS_MAX] = {{"version", reply_string(stats, "version")}};
 
-	print_head(&build);
-	return print_sample(&build, "", labels, 1);
+	print_sample(writer, &build, labels, 1);
 }
 
-static void print_storage(const json_t *storage)
+static void print_storage(struct writer *writer, const json_t *storage)
 {
 	const json_t *took = json_object_get(storage, "commit_microseconds");
 
-	print_members(of_storage, ARRAY_SIZE(of_storage), storage);
+	print_members(writer, of_storage, ARRAY_SIZE(of_storage), storage);
 	if (!json_is_object(took))
 		return;
 	print_head(&commit_time);
-	(void)printf("%s_count %" PRIu64 "\n", commit_time.name, reply_number(storage, "commits"));
-	(void)print_sample(&commit_time, "_sum", no_labels, reply_number(took, "total"));
-	print_member(&longest_commit, took);
+	(void)printf("%s_count ", commit_time.name);
+	print_value(reply_number(storage, "commits"), WHOLE);
+	(void)printf("%s_sum ", commit_time.name);
+	print_value(reply_number(took, "total"), commit_time.scale);
+	print_member(writer, &longest_commit, no_labels, took);
 }
 
-static void print_restart(const json_t *restart)
+static void print_restart(struct writer *writer, const json_t *restart)
 {
 	if (!json_is_object(restart))
 		return;
-	print_members(of_restart, ARRAY_SIZE(of_restart), restart);
-	print_head(&crashed);
-	(void)print_sample(&crashed, "", no_labels,
-			   json_is_true(json_object_get(restart, "crash")));
+	print_members(writer, of_restart, ARRAY_SIZE(of_restart), restart);
+	print_sample(writer, &crashed, no_labels, json_is_true(json_object_get(restart, "crash")));
 }
 
-/* Prints a sample for each reason there is, also of those that never were: a rate needs both. */
-static int print_reasons(const struct metric *metric, const char *listener, const json_t *refused,
-			 const json_t *reasons)
+/* Prints a value for each reason there is, also of those that never were: a rate needs both. */
+static void print_reasons(struct writer *writer, const struct metric *metric, const char *listener,
+			  const json_t *refused, const json_t *reasons)
 {
 	const char *reason;
 	json_t *words;
@@ -255,42 +264,28 @@ static int print_reasons(const struct metric *metric, const char *listener, cons
 	json_object_foreach((json_t *)reasons, reason, words) {
 		const struct label labels[LABELS_MAX] = {{"listener", listener},
 							 {"reason", reason}};
-		const char *name = json_string_value(words) ?: "";
 
-		if (print_sample(metric, "", labels, reply_number(refused, name)) < 0)
-			return -ENOMEM;
+		print_sample(writer, metric, labels,
+			     reply_number(refused, json_string_value(words) ?: ""));
 	}
-	return 0;
 }
 
-static int print_refusals(const json_t *stats)
-{
-	const json_t *reasons = json_object_get(stats, "reasons");
-
-	if (json_object_size(reasons) == 0)
-		return 0;
-	print_head(&refusals);
-	return print_reasons(&refusals, NULL, json_object_get(stats, "refused"), reasons);
-}
-
-static int print_sanctions(const json_t *stats)
+static void print_sanctions(struct writer *writer, const json_t *stats)
 {
 	static const char *const members[] = {"bans", "mutes"}, *const kinds[] = {"ban", "mute"};
 
-	print_head(&sanctions);
 	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+		const json_t *list = json_object_get(stats, members[i]);
 		const struct label labels[LABELS_MAX] = {{"kind", kinds[i]}};
 
-		if (print_sample(&sanctions, "", labels,
-				 json_array_size(json_object_get(stats, members[i]))) < 0)
-			return -ENOMEM;
+		if (json_is_array(list))
+			print_sample(writer, &sanctions, labels, json_array_size(list));
 	}
-	return 0;
 }
 
 /* ---- of each listener, and of each worker ---- */
 
-/* Adds the numbers of one object to those of another. Returns 0 or -1. */
+/* Adds the numbers of one object to those of another, if both are some. Returns 0 or -1. */
 static int add_numbers(json_t *sums, const json_t *numbers)
 {
 	const char *name;
@@ -299,7 +294,7 @@ static int add_numbers(json_t *sums, const json_t *numbers)
 	json_object_foreach((json_t *)numbers, name, number) {
 		const uint64_t sum = reply_number(sums, name) + reply_number(numbers, name);
 
-		if (json_is_integer(number) &&
+		if (json_is_object(sums) && json_is_integer(number) &&
 		    json_object_set_new(sums, name, json_integer((json_int_t)sum)) < 0)
 			return -1;
 	}
@@ -315,7 +310,7 @@ static int merge_listener(json_t *one, const json_t *other)
 	if (r == 0)
 		r = add_numbers(json_object_get(one, "refused"), json_object_get(other, "refused"));
 	/* Only one of them listens. */
-	if (r == 0 && json_array_size(addresses) > 0)
+	if (r == 0 && json_is_object(one) && json_array_size(addresses) > 0)
 		r = json_object_set(one, "addresses", (json_t *)addresses);
 	return r;
 }
@@ -344,13 +339,12 @@ static json_t *merge_listeners(const json_t *listeners)
 	return merged;
 }
 
-static int print_addresses(const json_t *listeners)
+static void print_addresses(struct writer *writer, const json_t *listeners)
 {
 	const char *name;
 	json_t *listener, *address;
 	size_t i;
 
-	print_head(&listening);
 	json_object_foreach((json_t *)listeners, name, listener)
 		json_array_foreach(json_object_get(listener, "addresses"), i, address) {
 			const struct label labels[LABELS_MAX] = {
@@ -358,90 +352,70 @@ static int print_addresses(const json_t *listeners)
 				{"service", reply_string(listener, "service")},
 				{"address", json_string_value(address) ?: ""}};
 
-			if (print_sample(&listening, "", labels, 1) < 0)
-				return -ENOMEM;
+			print_sample(writer, &listening, labels, 1);
 		}
-	return 0;
 }
 
-static int print_of_listeners(const struct metric *metric, const json_t *listeners)
+static void print_of_listeners(struct writer *writer, const struct metric *metric,
+			       const json_t *listeners)
 {
 	const char *name;
 	json_t *listener;
 
-	print_head(metric);
 	json_object_foreach((json_t *)listeners, name, listener) {
 		const struct label labels[LABELS_MAX] = {{"listener", name}};
 
-		if (print_sample(metric, "", labels, reply_number(listener, metric->member)) < 0)
-			return -ENOMEM;
+		print_member(writer, metric, labels, listener);
 	}
-	return 0;
 }
 
-static int print_refusals_of_listeners(const json_t *listeners, const json_t *reasons)
-{
-	const char *name;
-	json_t *listener;
-	int r = 0;
-
-	if (json_object_size(reasons) > 0)
-		print_head(&listener_refusals);
-	json_object_foreach((json_t *)listeners, name, listener)
-		if (r == 0)
-			r = print_reasons(&listener_refusals, name,
-					  json_object_get(listener, "refused"), reasons);
-	return r;
-}
-
-static int print_listeners(const json_t *stats)
+static void print_listeners(struct writer *writer, const json_t *stats)
 {
 	json_t *listeners = merge_listeners(json_object_get(stats, "listeners"));
-	int r = listeners ? print_addresses(listeners) : -ENOMEM;
+	const char *name;
+	json_t *listener;
 
-	for (size_t i = 0; i < ARRAY_SIZE(of_listener) && r == 0; i++)
-		r = print_of_listeners(&of_listener[i], listeners);
-	if (r == 0)
-		r = print_refusals_of_listeners(listeners, json_object_get(stats, "reasons"));
+	writer->failed |= !listeners;
+	print_addresses(writer, listeners);
+	for (size_t i = 0; i < ARRAY_SIZE(of_listener); i++)
+		print_of_listeners(writer, &of_listener[i], listeners);
+	json_object_foreach(listeners, name, listener)
+		print_reasons(writer, &listener_refusals, name,
+			      json_object_get(listener, "refused"),
+			      json_object_get(stats, "reasons"));
 	json_decref(listeners);
-	return r;
 }
 
-static int print_of_workers(const struct metric *metric, const json_t *workers)
+static void print_of_workers(struct writer *writer, const struct metric *metric,
+			     const json_t *workers)
 {
 	json_t *worker;
 	size_t i;
 
-	if (json_array_size(workers) == 0)
-		return 0;
-	print_head(metric);
 	json_array_foreach(workers, i, worker) {
 		char number[24];
 		const struct label labels[LABELS_MAX] = {{"worker", number}};
 
 		(void)snprintf(number, sizeof(number), "%zu", i + 1);
-		if (print_sample(metric, "", labels, reply_number(worker, metric->member)) < 0)
-			return -ENOMEM;
+		print_member(writer, metric, labels, worker);
 	}
-	return 0;
 }
 
 int metrics_print(const json_t *stats)
 {
-	int r = print_build(stats);
+	struct writer writer = {0};
 
-	print_members(of_daemon, ARRAY_SIZE(of_daemon), stats);
-	print_restart(json_object_get(stats, "restart"));
-	print_storage(json_object_get(stats, "storage"));
-	if (r == 0)
-		r = print_refusals(stats);
-	if (r == 0)
-		r = print_sanctions(stats);
-	if (r == 0)
-		r = print_listeners(stats);
-	for (size_t i = 0; i < ARRAY_SIZE(of_worker) && r == 0; i++)
-		r = print_of_workers(&of_worker[i], json_object_get(stats, "workers"));
-	if (r < 0)
+	print_build(&writer, stats);
+	print_members(&writer, of_daemon, ARRAY_SIZE(of_daemon), stats);
+	print_restart(&writer, json_object_get(stats, "restart"));
+	print_storage(&writer, json_object_get(stats, "storage"));
+	print_reasons(&writer, &refusals, NULL, json_object_get(stats, "refused"),
+		      json_object_get(stats, "reasons"));
+	print_sanctions(&writer, stats);
+	print_listeners(&writer, stats);
+	for (size_t i = 0; i < ARRAY_SIZE(of_worker); i++)
+		print_of_workers(&writer, &of_worker[i], json_object_get(stats, "workers"));
+	if (writer.failed)
 		return out_of_memory();
 	(void)puts("# EOF");
 	return STATUS_GO_ON;
