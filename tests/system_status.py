@@ -246,6 +246,24 @@ class Busy(Case):
         # Those of "..." and "0-few_X", and the one that asks.
         self.assertEqual(sum(each["connections"] for each in stats["workers"]), 3)
 
+    def test_everything_is_documented(self):
+        self.work()
+        page = (TOP / "man/retort-protocol.7").read_text()
+        section = re.search(r"^\.It Cm stats\n(.*?)^\.Ss ", page, re.M | re.S)[1]
+
+        def names_in(value):
+            if isinstance(value, list):
+                return set().union(*map(names_in, value))
+            if not isinstance(value, dict):
+                return set()
+            return set(value).union(*(names_in(member) for name, member in value.items()
+                                      if name not in ("refused", "reasons")))
+
+        names = names_in(self.stats())
+        self.assertLessEqual({"commit_microseconds", "mean", "addresses", "restart"}, names)
+        for name in names:
+            self.assertRegex(section, rf"(?m)^\.(It )?Va .*\b{name}\b")
+
     def test_storage(self):
         self.assertEqual(self.stats()["storage"]["last_commit"], None)
         before = int(time.time() * 1000)
