@@ -345,7 +345,7 @@ static void print_addresses(struct writer *writer, const json_t *listeners)
 	json_t *listener, *address;
 	size_t i;
 
-	json_object_foreach((json_t *)listeners, name, listener)
+	json_object_foreach((json_t *)listeners, name, listener) {
 		json_array_foreach(json_object_get(listener, "addresses"), i, address) {
 			const struct label labels[LABELS_MAX] = {
 				{"listener", name},
@@ -354,6 +354,7 @@ static void print_addresses(struct writer *writer, const json_t *listeners)
 
 			print_sample(writer, &listening, labels, 1);
 		}
+	}
 }
 
 static void print_of_listeners(struct writer *writer, const struct metric *metric,
@@ -379,10 +380,11 @@ static void print_listeners(struct writer *writer, const json_t *stats)
 	print_addresses(writer, listeners);
 	for (size_t i = 0; i < ARRAY_SIZE(of_listener); i++)
 		print_of_listeners(writer, &of_listener[i], listeners);
-	json_object_foreach(listeners, name, listener)
+	json_object_foreach(listeners, name, listener) {
 		print_reasons(writer, &listener_refusals, name,
 			      json_object_get(listener, "refused"),
 			      json_object_get(stats, "reasons"));
+	}
 	json_decref(listeners);
 }
 

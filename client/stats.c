@@ -134,8 +134,9 @@ static uint64_t sum_of(const json_t *refused)
 	const char *reason;
 	json_t *n;
 
-	json_object_foreach((json_t *)refused, reason, n)
+	json_object_foreach((json_t *)refused, reason, n) {
 		sum += reply_number(refused, reason);
+	}
 	return sum;
 }
 

@@ -138,44 +138,47 @@ typedef int printer(const struct common *common, json_t *reply);
 
 enum { OPTION_OPENMETRICS = OPTION_COMMAND };
 
-/*
- * Asks, and has print show the answer; or print_metrics, when that is asked for; NULL where it
- * cannot be.
- */
-static int ask_for(struct common *common, int argc, char *argv[], enum retort_op op, printer *print,
-		   printer *print_metrics)
+/* Takes the options; metrics is NULL where these cannot be asked for. */
+static int read_options(struct common *common, int argc, char *argv[], const char **control,
+			bool *metrics)
 {
 	static const struct option options[] = {
 		{"openmetrics", no_argument, NULL, OPTION_OPENMETRICS}, CONTROL_LONG, COMMON_LONG};
-	const struct retort_request request = {.op = op};
-	const char *control = NULL;
-	bool metrics = false;
-	json_t *reply;
 	int option, status;
 
-	while ((option = getopt_long(argc, argv, COMMON_SHORT,
-				     print_metrics ? options : options + 1, NULL)) >= 0) {
-		metrics |= option == OPTION_OPENMETRICS;
-		status = option == OPTION_OPENMETRICS ? STATUS_GO_ON
-						      : control_option(common, option, &control);
+	while ((option = getopt_long(argc, argv, COMMON_SHORT, metrics ? options : options + 1,
+				     NULL)) >= 0) {
+		if (option == OPTION_OPENMETRICS && metrics) {
+			*metrics = true;
+			continue;
+		}
+		status = control_option(common, option, control);
 		if (status != STATUS_GO_ON)
 			return status;
 	}
-	if (optind < argc)
-		return usage_error(common, "it takes no argument");
-	if (metrics && common->json)
-		return usage_error(common, "either --openmetrics or --json");
-	status = control_ask(common, control, &request, &reply);
+	return optind < argc ? usage_error(common, "it takes no argument") : STATUS_GO_ON;
+}
+
+static int ask_and_print(const struct common *common, const char *control, enum retort_op op,
+			 printer *print)
+{
+	const struct retort_request request = {.op = op};
+	json_t *reply;
+	int status = control_ask(common, control, &request, &reply);
+
 	if (status != STATUS_GO_ON)
 		return status;
-	status = metrics ? print_metrics(common, reply) : print(common, reply);
+	status = print(common, reply);
 	json_decref(reply);
 	return status == STATUS_GO_ON ? STATUS_DONE : status;
 }
 
 static int ask(struct common *common, int argc, char *argv[], enum retort_op op, printer *print)
 {
-	return ask_for(common, argc, argv, op, print, NULL);
+	const char *control = NULL;
+	int status = read_options(common, argc, argv, &control, NULL);
+
+	return status == STATUS_GO_ON ? ask_and_print(common, control, op, print) : status;
 }
 
 static int print_stats(const struct common *common, json_t *reply)
@@ -191,7 +194,16 @@ static int print_metrics(const struct common *common, json_t *reply)
 
 static int status_run(struct common *common, int argc, char *argv[])
 {
-	return ask_for(common, argc, argv, RETORT_OP_STATS, print_stats, print_metrics);
+	const char *control = NULL;
+	bool metrics = false;
+	int status = read_options(common, argc, argv, &control, &metrics);
+
+	if (status != STATUS_GO_ON)
+		return status;
+	if (metrics && common->json)
+		return usage_error(common, "either --openmetrics or --json");
+	return ask_and_print(common, control, RETORT_OP_STATS,
+			     metrics ? print_metrics : print_stats);
 }
 
 static int clients_run(struct common *common, int argc, char *argv[])
