@@ -14,7 +14,7 @@ VERSION := 0.1.0
 DEB_PACKAGES := \
 	gcc clang make libc6-dev pkg-config \
 	libsystemd-dev libconfig-dev libunistring-dev libsqlite3-dev libicu-dev libreadline-dev \
-	check libsubunit-dev libjansson-dev libclang-rt-14-dev netcat-openbsd python3 \
+	check libsubunit-dev libjansson-dev libclang-rt-14-dev netcat-openbsd python3 prometheus \
 	iproute2 util-linux procps systemd strace tmux \
 	clang-format clang-tidy cppcheck mandoc shellcheck valgrind zsh fish bash
 

@@ -13,6 +13,7 @@
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 
+#include "clock.h"
 #include "control.h"
 #include "log.h"
 #include "paths.h"
@@ -52,6 +53,7 @@ static void tell_status(struct server *server)
 	messages = totals.values[COUNTER_MESSAGES];
 	server->messages = messages;
 	server->rate = (messages - before) / STATUS_SECONDS;
+	report_rates(&server->listeners, STATUS_SECONDS);
 	(void)sd_notifyf(
 		false, "STATUS=%" PRIu64 " clients, %" PRIu64 " rooms, %" PRIu64 " messages/s",
 		server->door.clients,
@@ -401,7 +403,8 @@ int server_run(struct config *config, config_loader *load, const struct server_o
 	struct server server = {.load = load,
 				.options = options,
 				.mailbox.fd = -1,
-				.started = server_microseconds()};
+				.started = server_microseconds(),
+				.since = clock_wall_ms()};
 	int status, r;
 
 	list_init(&server.listeners.all);

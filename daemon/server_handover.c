@@ -408,17 +408,24 @@ void server_succeed(struct server *server, struct inherited *inherited,
 		r = server_recover(server, &succession);
 	succession.succeeds = r == 0;
 	if (r < 0 && r != -ENOENT) {
-		log_loss(handed != -ENOENT ? succession.handover.n_clients
-					   : succession.remains.n_lost,
-			 r == -ENOMEM ? "out of memory" : problem);
+		uint64_t lost = handed != -ENOENT ? succession.handover.n_clients
+						  : succession.remains.n_lost;
+
+		log_loss(lost, r == -ENOMEM ? "out of memory" : problem);
 		succession_done(&succession);
+		succession.lost = lost;
 	}
 	*ret_succession = succession;
 }
 
 void server_succeeded(struct server *server, struct succession *succession)
 {
-	(void)server;
+	server->restart = (struct report_restart){
+		.at = succession->succeeds || succession->lost > 0 ? server->since : 0,
+		.carried = succession->n,
+		.lost = succession->lost + succession->remains.n_lost,
+		.crash = succession->past.killed,
+	};
 	if (!succession->succeeds)
 		return;
 	if (succession->past.killed)

@@ -10,6 +10,7 @@
 #include "inherit.h"
 #include "listeners.h"
 #include "peer_handover.h"
+#include "report.h"
 #include "vault.h"
 #include "watchdog.h"
 
@@ -69,6 +70,8 @@ struct server {
 	uint64_t messages; /* when the status was last told */
 	uint64_t rate;	   /* messages a second, by then */
 	uint64_t started;  /* microseconds of CLOCK_MONOTONIC */
+	uint64_t since;	   /* the same moment in milliseconds since 1970 */
+	struct report_restart restart;
 	struct hub *hub;
 	struct listener_config control;
 	struct server_handover handover;
