@@ -21,7 +21,10 @@
 #include "server_state.h"
 #include "util.h"
 
-enum { STATUS_SECONDS = 10 }; /* between two status lines for the service manager */
+enum {
+	STATUS_SECONDS = 10, /* between two status lines for the service manager */
+	STOP_MARGIN = 2000,  /* milliseconds for all that an end takes beside draining */
+};
 
 uint64_t server_microseconds(void)
 {
@@ -167,10 +170,24 @@ static int mail_ready(sd_event_source *source, int fd, uint32_t events, void *us
  * Signals
  */
 
+/* How long draining may take in all: milliseconds. */
+static uint64_t longest_drain(const struct server *server)
+{
+	const struct config *config = server->generation->config;
+	uint64_t longest = config->defaults.timeouts.drain;
+
+	for (size_t i = 0; i < config->n_listeners; i++)
+		longest = MAX(longest, config->listeners[i].settings.timeouts.drain);
+	return longest;
+}
+
 void server_drain(struct server *server)
 {
-	(void)sd_notifyf(false, "STOPPING=1\nSTATUS=Stopping, %" PRIu64 " clients",
-			 server->door.clients);
+	/* Whatever TimeoutStopSec= is: what the configuration promises to clients comes first. */
+	(void)sd_notifyf(false,
+			 "STOPPING=1\nSTATUS=Stopping, %" PRIu64
+			 " clients\nEXTEND_TIMEOUT_USEC=%" PRIu64,
+			 server->door.clients, (longest_drain(server) + STOP_MARGIN) * 1000);
 	door_close(&server->door);
 	listeners_close(&server->listeners);
 	crew_order(&server->crew, LETTER_DRAIN);
