@@ -254,7 +254,7 @@ int handover_receive(int pair, struct handover_message *ret_message, void *label
 	if (n <= 0)
 		return n == 0 || errno == EAGAIN ? 0 : -errno;
 	*ret_message = (struct handover_message){
-		.labelled = (size_t)n == size && !(message.msg_flags & MSG_TRUNC),
+		.labels = message.msg_flags & MSG_TRUNC ? 0 : (size_t)n,
 		.cut = message.msg_flags & MSG_CTRUNC,
 	};
 	rights = CMSG_FIRSTHDR(&message);
@@ -275,8 +275,8 @@ static int receive_batch(struct handover *handover, int pair, uint64_t number, u
 	if (r <= 0)
 		return r;
 	*ret_n += message.n;
-	r = keep_fds(handover, message.fds, message.n, message.labelled && batch.handover == number,
-		     batch.first);
+	r = keep_fds(handover, message.fds, message.n,
+		     message.labels == sizeof(batch) && batch.handover == number, batch.first);
 	if (message.cut)
 		return -EMFILE;
 	return r < 0 ? r : 1;
@@ -412,13 +412,14 @@ int handover_take(struct handover_stored *stored, struct handover *ret_handover,
 	if (stored->state >= 0 || stored->n_clients > 0)
 		r = unpack(stored, &handover, &n, problem);
 	closep(&stored->state);
+	stored->state = -1;
 	for (size_t i = 0; i < stored->n_clients; i++)
 		(void)close(stored->clients[i]);
 	free(STEAL(stored->clients));
 	stored->n_clients = 0;
 	if (r < 0) {
 		handover_done(&handover);
-		handover.n_clients = n;
+		handover.n_lost = n;
 	}
 	*ret_handover = handover;
 	return r;

@@ -408,8 +408,9 @@ void server_succeed(struct server *server, struct inherited *inherited,
 		r = server_recover(server, &succession);
 	succession.succeeds = r == 0;
 	if (r < 0 && r != -ENOENT) {
-		uint64_t lost = handed != -ENOENT ? succession.handover.n_clients
-						  : succession.remains.n_lost;
+		uint64_t lost = handed == -ENOENT ? succession.remains.n_lost
+				: handed < 0	  ? succession.handover.n_lost
+						  : succession.handover.n_clients;
 
 		log_loss(lost, r == -ENOMEM ? "out of memory" : problem);
 		succession_done(&succession);

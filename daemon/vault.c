@@ -21,10 +21,10 @@ struct pair {
 	uint32_t number; /* of its name, never used again */
 };
 
-/* What comes with descriptors. */
-struct labels {
-	uint32_t entries[HANDOVER_FDS_MAX];
-	uint64_t ids[HANDOVER_FDS_MAX];
+/* What comes with a descriptor. */
+struct label {
+	uint64_t id;
+	uint64_t entry;
 };
 
 struct vault {
@@ -79,15 +79,14 @@ static int open_pair(struct vault *vault, struct pair *ret_pair)
 static int send_entries(struct vault *vault, const struct pair *pair, const uint32_t *entries,
 			size_t n)
 {
-	struct labels labels = {.entries = {0}};
+	struct label labels[HANDOVER_FDS_MAX];
 	int fds[HANDOVER_FDS_MAX], r;
 
 	for (size_t i = 0; i < n; i++) {
-		labels.entries[i] = entries[i];
-		labels.ids[i] = vault->ledger->entries[entries[i]].id;
+		labels[i] = (struct label){vault->ledger->entries[entries[i]].id, entries[i]};
 		fds[i] = vault->fds[entries[i]];
 	}
-	r = handover_send(pair->fd, fds, n, &labels, sizeof(labels));
+	r = handover_send(pair->fd, fds, n, labels, n * sizeof(*labels));
 	if (r == 0)
 		vault->copies += n;
 	return r;
@@ -278,28 +277,30 @@ void vault_free(struct vault *vault)
  * What a process that was killed has left
  */
 
-static bool is_wanted(const struct vault_remains *remains, uint32_t number, uint64_t id)
+static bool is_wanted(const struct vault_remains *remains, const struct label *label)
 {
 	const struct ledger_entry *entry;
 
-	if (!remains->ledger || number == 0 || number >= remains->ledger->header->n_entries)
+	if (!remains->ledger || label->entry == 0 ||
+	    label->entry >= remains->ledger->header->n_entries)
 		return false;
-	entry = &remains->ledger->entries[number];
-	return id > 0 && entry->id == id && entry->idle && !entry->incomplete &&
-	       !entry->elsewhere && remains->fds[number] < 0;
+	entry = &remains->ledger->entries[label->entry];
+	return label->id > 0 && entry->id == label->id && entry->idle && !entry->incomplete &&
+	       !entry->elsewhere && remains->fds[label->entry] < 0;
 }
 
 static void take_pair(struct vault_remains *remains, int pair, uint64_t *n)
 {
+	struct label labels[HANDOVER_FDS_MAX];
 	struct handover_message message;
-	struct labels labels;
 
-	while (handover_receive(pair, &message, &labels, sizeof(labels)) > 0) {
+	while (handover_receive(pair, &message, labels, sizeof(labels)) > 0) {
+		bool labelled = message.labels == message.n * sizeof(*labels);
+
 		*n += message.n;
 		for (size_t i = 0; i < message.n; i++) {
-			if (message.labelled &&
-			    is_wanted(remains, labels.entries[i], labels.ids[i]))
-				remains->fds[labels.entries[i]] = message.fds[i];
+			if (labelled && is_wanted(remains, &labels[i]))
+				remains->fds[labels[i].entry] = message.fds[i];
 			else
 				(void)close(message.fds[i]);
 		}
