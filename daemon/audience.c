@@ -177,6 +177,15 @@ void audiences_seat(struct audiences *audiences, const struct seating *seating)
 	audiences_touch(audiences, chat);
 }
 
+void audiences_each_seat(const struct audiences *audiences, const struct chat *chat,
+			 void (*each)(uint64_t room, uint64_t cursor, void *data), void *data)
+{
+	struct seat *seat;
+
+	LIST_FOR_EACH(seat, &chat->seats, struct seat, link)
+		each(seat->room, place_of(audiences, seat)->cursor, data);
+}
+
 void audiences_leave(struct audiences *audiences, struct chat *chat)
 {
 	struct seat *seat;

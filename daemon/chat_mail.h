@@ -28,6 +28,7 @@ enum hub_letter {
 	HUB_UPDATE,  /* from the main thread, see hub_update(); comes back as LETTER_UPDATED */
 	HUB_DONE,    /* a struct errand, as the main thread has done it */
 	HUB_ECHO,    /* from the main thread; comes back as LETTER_ECHOED */
+	HUB_LET_GO,  /* from the main thread, see hub_hand_over(); comes back as LETTER_HUB_KEPT */
 	HUB_QUIT,    /* from the main thread, when no worker runs any more */
 };
 
@@ -57,6 +58,11 @@ struct fetch {
 	struct packet *packet; /* NULL: the member is none any more, or out of memory */
 };
 
+/* How far somebody had been sent what was said in a room, whose number was the last process's. */
+struct chat_place {
+	uint64_t room, cursor;
+};
+
 /* A connection of the chat service. Belongs to its worker until HUB_GONE, and then to the hub. */
 struct chat {
 	struct letter open, gone;
@@ -76,6 +82,10 @@ struct chat {
 	uint64_t max_message; /* bytes */
 
 	struct client *client; /* the hub's */
+
+	/* Of a connection of the last process, until the hub has taken it up; owned. */
+	struct chat_place *places;
+	size_t n_places;
 
 	/* The worker's: */
 	struct dialect_state state;
@@ -175,6 +185,13 @@ struct errand {
 	struct job *job; /* the hub's */
 	struct errand *next; /* for whoever has it */
 };
+/* What the last process's hub has written down, and the connections that have come from there. */
+struct hub_past {
+	struct bytes record;
+	struct chat **chats; /* with their workers already */
+	size_t n_chats;
+};
+
 /* Figures of the hub that any thread may read. */
 struct hub_figures {
 	_Atomic uint64_t rooms, people;

@@ -43,6 +43,12 @@ int door_open(struct door *door);
 /* The listeners have other sockets now, so that another number of connections is allowed. */
 void door_adjust(struct door *door);
 
+/*
+ * Has a worker go on with a connection of the last process, whatever the limits are now: the peer
+ * has its listener. Returns false when out of memory.
+ */
+bool door_take_up(struct door *door, struct peer *peer);
+
 /* Takes a peer back that is over, and frees it. */
 void door_gone(struct door *door, struct peer *peer);
 

@@ -115,33 +115,48 @@ static bool is_admin(struct hub *hub, const struct client *client)
 			   config->admins, config->n_admins);
 }
 
-void client_open(struct hub *hub, struct chat *chat)
+struct client *client_new(struct hub *hub, struct chat *chat, struct person *person)
 {
 	struct client *client = calloc(1, sizeof(*client));
-	const char *user = NULL;
 
 	if (!client)
-		return; /* its requests are refused for want of memory */
+		return NULL;
 	list_init(&client->presences);
 	client->chat = chat;
 	client->since = hub->now;
 	client->tokens = CONFIG_RATE_MAX; /* of which no more than the burst counts then */
 	client->tokens_time = hub->now;
-	if (chat->identity.proven)
-		user = users_name(hub->users, chat->identity.uid);
-	client->person = user ? person_find_user(hub, user) : NULL;
-	if (!client->person)
-		client->person = person_new(hub, chat, user);
-	if (!client->person || !tsearch(client, &hub->clients_by_id, compare_client)) {
-		if (client->person && list_empty(&client->person->clients))
-			person_free(hub, client->person);
+	client->person = person;
+	if (!tsearch(client, &hub->clients_by_id, compare_client)) {
 		free(client);
-		return;
+		return NULL;
 	}
-	list_append(&client->person->clients, &client->link);
-	client->person->hidden = is_hidden(client->person);
+	list_append(&person->clients, &client->link);
+	person->hidden = is_hidden(person);
 	chat->client = client;
 	client->is_admin = is_admin(hub, client);
+	return client;
+}
+
+void client_open(struct hub *hub, struct chat *chat)
+{
+	struct client *client = NULL;
+	struct person *person = NULL;
+	const char *user = NULL;
+
+	if (chat->identity.proven)
+		user = users_name(hub->users, chat->identity.uid);
+	if (user)
+		person = person_find_user(hub, user);
+	if (!person)
+		person = person_new(hub, chat, user);
+	if (person)
+		client = client_new(hub, chat, person);
+	if (!client) { /* its requests are refused for want of memory */
+		if (person && list_empty(&person->clients))
+			person_free(hub, person);
+		return;
+	}
 	if (chat->control)
 		return;
 	refuse_banned(hub, client);

@@ -179,6 +179,31 @@ out:
 	return person;
 }
 
+struct person *person_restore(struct hub *hub, char *nick, char *user)
+{
+	struct person *person = calloc(1, sizeof(*person));
+	char *folded = nick ? name_fold(nick) : NULL;
+
+	if (!person || !folded) {
+		free(person);
+		free(folded);
+		free(nick);
+		free(user);
+		return NULL;
+	}
+	list_init(&person->clients);
+	list_init(&person->memberships);
+	person->user = user;
+	if (set_nick(hub, person, nick, folded) < 0 ||
+	    (user && !tsearch(person, &hub->people_by_user, compare_user))) {
+		person_free(hub, person);
+		return NULL;
+	}
+	list_append(&hub->people, &person->link);
+	atomic_fetch_add_explicit(&hub->figures.people, 1, memory_order_relaxed);
+	return person;
+}
+
 /* Why somebody cannot have a nick; CHAT_OK when nothing speaks against it. */
 static enum chat_error refuse_nick(struct hub *hub, const struct person *person, const char *nick,
 				   const char *folded, const char **ret_message)

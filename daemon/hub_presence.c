@@ -58,36 +58,43 @@ static struct membership *find_membership(const struct person *person, const str
 	return NULL;
 }
 
-/* Somebody is a member from now on; the others are told. */
-static struct membership *become_member(struct hub *hub, struct person *person, struct room *room)
+/* Somebody is a member from now on. */
+static struct membership *become_member(struct person *person, struct room *room, uint64_t since)
 {
-	struct chat_event event = {.kind = CHAT_EVENT_JOIN, .nick = person->nick};
 	struct membership *membership = calloc(1, sizeof(*membership));
 
 	if (!membership)
 		return NULL;
 	membership->person = person;
 	membership->room = room;
-	membership->since = hub->now;
+	membership->since = since;
 	list_append(&person->memberships, &membership->in_person);
 	list_append(&room->members, &membership->in_room);
 	room->n_members++;
-	if (room_tells_presence(hub, room))
-		room_broadcast(hub, room, &event);
 	return membership;
 }
 
-struct presence *presence_add(struct hub *hub, struct client *client, struct room *room,
-			      uint64_t cursor)
+static void tell_join(struct hub *hub, const struct person *person, struct room *room)
+{
+	struct chat_event event = {.kind = CHAT_EVENT_JOIN, .nick = person->nick};
+
+	if (room_tells_presence(hub, room))
+		room_broadcast(hub, room, &event);
+}
+
+/* Gives a connection a seat; of a person who is a new member, tells is whether others hear of it.
+ */
+static struct presence *add_presence(struct hub *hub, struct client *client, struct room *room,
+				     uint64_t cursor, uint64_t since, bool tells)
 {
 	struct membership *membership = find_membership(client->person, room);
-	struct presence *presence;
+	struct presence *presence = calloc(1, sizeof(*presence));
 
-	if (room->piece)
-		hub_commit(hub); /* that is not for the new member */
-	presence = calloc(1, sizeof(*presence));
-	if (presence && !membership)
-		membership = become_member(hub, client->person, room);
+	if (presence && !membership) {
+		membership = become_member(client->person, room, since);
+		if (membership && tells)
+			tell_join(hub, client->person, room);
+	}
 	if (!presence || !membership) {
 		free(presence);
 		return NULL;
@@ -103,6 +110,20 @@ struct presence *presence_add(struct hub *hub, struct client *client, struct roo
 	count_seat(presence, true);
 	post_seating(hub, presence, true, cursor);
 	return presence;
+}
+
+struct presence *presence_add(struct hub *hub, struct client *client, struct room *room,
+			      uint64_t cursor)
+{
+	if (room->piece)
+		hub_commit(hub); /* that is not for the new member */
+	return add_presence(hub, client, room, cursor, hub->now, true);
+}
+
+struct presence *presence_restore(struct hub *hub, struct client *client, struct room *room,
+				  uint64_t cursor, uint64_t since)
+{
+	return add_presence(hub, client, room, cursor, since, false);
 }
 
 /* Somebody is no member any more; the others are told, unless they have been. */

@@ -35,6 +35,7 @@ struct peers {
 	struct list doomed;	     /* to be reaped */
 	struct audiences *audiences; /* of the chat service */
 	struct letters *to_hub; /* what sessions have to say to the hub after the loop's turn */
+	bool suspended;		/* nothing is received, and no message is taken up: see worker.h */
 };
 
 struct listener;
@@ -55,6 +56,7 @@ struct peer {
 	bool owes_reading : 1; /* so much waits for it that it is not read from */
 	bool admitted : 1;     /* counted as a client; for its owner alone */
 	bool finishing : 1;    /* it ends as soon as bytes_in has come to last_byte */
+	bool kept : 1;	       /* the last process served it: it is not opened but goes on */
 	struct peer_name name;
 	uint64_t active; /* when a byte last moved */
 	uint64_t bytes_in, bytes_out, messages;

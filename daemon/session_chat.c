@@ -189,21 +189,30 @@ static int resume(struct session *session, struct workspace *workspace)
  * Life
  */
 
+struct chat *session_chat_new(struct peer *peer)
+{
+	struct chat *chat = calloc(1, sizeof(*chat));
+
+	if (!chat)
+		return NULL;
+	list_init(&chat->seats);
+	list_init(&chat->touched);
+	chat->peer = peer;
+	chat->id = peer->id;
+	chat->name = peer->name;
+	return chat;
+}
+
 static int open_session(struct session *session, struct workspace *workspace)
 {
 	const struct settings *settings = session->settings;
 	struct peer *peer = peer_of(session);
-	struct chat *chat = calloc(1, sizeof(*chat));
+	struct chat *chat = session_chat_new(peer);
 
 	if (!chat)
 		return -ENOMEM;
-	list_init(&chat->seats);
-	list_init(&chat->touched);
-	chat->peer = peer;
 	chat->audiences = peer->peers->audiences;
-	chat->id = peer->id;
 	chat->listener = session->counters->listener;
-	chat->name = peer->name;
 	chat->dialect = settings->dialect;
 	chat->framing = session->framing;
 	chat->control = settings->service == SERVICE_CONTROL;
@@ -258,6 +267,11 @@ bool session_chat_gone(struct audiences *audiences, struct chat *chat)
 	return true;
 }
 
+bool session_chat_is_fetching(const struct chat *chat)
+{
+	return chat && chat->fetching;
+}
+
 void session_chat_free(struct chat *chat)
 {
 	if (!chat)
@@ -265,6 +279,7 @@ void session_chat_free(struct chat *chat)
 	identity_done(&chat->identity);
 	dialect_state_done(&chat->state);
 	free(chat->stash);
+	free(chat->places);
 	free(chat);
 }
 

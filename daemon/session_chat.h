@@ -31,5 +31,11 @@ void session_chat_flush(struct audiences *audiences);
  */
 bool session_chat_gone(struct audiences *audiences, struct chat *chat);
 
+/* Makes what the service keeps of a connection, before its worker has it; NULL without memory. */
+struct chat *session_chat_new(struct peer *peer);
+
+/* Whether the hub is bringing something out of a log; chat may be NULL. */
+bool session_chat_is_fetching(const struct chat *chat);
+
 /* Frees what the worker keeps of a connection that the hub has forgotten. NULL is nothing. */
 void session_chat_free(struct chat *chat);

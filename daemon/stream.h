@@ -62,5 +62,8 @@ int stream_queue(struct stream *stream, struct packet *packet);
  */
 int stream_send_packet(struct stream *stream, struct packet *packet);
 
+/* Appends a copy of what waits to buffer. Returns 0 or -ENOMEM. */
+int stream_copy_pending(const struct stream *stream, struct buffer *buffer);
+
 /* Says to the peer that nothing follows. Returns 0 or a negative errno. */
 int stream_end(struct stream *stream);

@@ -67,7 +67,8 @@ void hub_stage_start(struct hub_stage *stage, const char *config, const char *st
 	if (state && store_open(state, &store, problem) < 0)
 		(void)fprintf(stderr, "%s\n", problem);
 	require(!state || store, "store");
-	require(hub_start(stage->hub, stage->config, store, &stage->crew, &stage->mailbox) == 0,
+	require(hub_start(stage->hub, stage->config, store, &stage->crew, &stage->mailbox,
+			  NULL) == 0,
 		"hub");
 }
 

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "handover.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "util.h"
+
+enum {
+	VERSION = 1,	      /* of the record, all that is in it included */
+	FDS_A_MESSAGE = 253,  /* that the kernel passes at a time (SCM_MAX_FD) */
+	PAIRS_MAX = 128,      /* socket pairs, each with room for some thousands */
+	CLIENTS_MAX = 1 << 24 /* more than any process can have open */
+};
+
+#define MAGIC	     UINT64_C(0x726f747265746f72) /* "rotretor", in either order of bytes */
+#define BARRIER_USEC (UINT64_C(10) * 1000 * 1000)
+
+#define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+/* What the record begins with. */
+struct header {
+	uint64_t magic, version;
+	uint64_t length;   /* of what follows */
+	uint64_t checksum; /* of what follows */
+	uint64_t n_clients;
+	uint64_t handover; /* a random number, which every message of the pairs bears */
+};
+
+/* What comes with a message of descriptors. */
+struct batch {
+	uint64_t handover;
+	uint64_t first; /* the place of its first descriptor */
+};
+
+/* Tells bytes from damaged ones, not from forged ones: nobody but the manager has had them. */
+static uint64_t checksum_of(struct bytes bytes)
+{
+	uint64_t sum = UINT64_C(0xcbf29ce484222325), word;
+
+	for (; bytes.len >= sizeof(word); bytes.data += sizeof(word), bytes.len -= sizeof(word)) {
+		memcpy(&word, bytes.data, sizeof(word));
+		sum = (sum ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+		sum ^= sum >> 29;
+	}
+	for (size_t i = 0; i < bytes.len; i++)
+		sum = (sum ^ bytes.data[i]) * UINT64_C(0x100000001b3);
+	return sum;
+}
+
+unsigned long handover_room(void)
+{
+	const char *room = getenv("FDSTORE"), *notify = getenv("NOTIFY_SOCKET");
+	char *end;
+	unsigned long n;
+
+	if (!room || !notify)
+		return 0;
+	n = strtoul(room, &end, 10);
+	return *end ? 0 : n;
+}
+
+/*
+ * Giving
+ */
+
+static int write_all(int fd, struct bytes bytes)
+{
+	while (bytes.len > 0) {
+		ssize_t n = write(fd, bytes.data, bytes.len);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		bytes.data += MAX(n, 0);
+		bytes.len -= (size_t)MAX(n, 0);
+	}
+	return 0;
+}
+
+/* Returns a sealed memory file of the record, or a negative errno. */
+static int make_state(const struct record *state, size_t n_clients, uint64_t handover)
+{
+	const struct bytes body = {state->buffer.data, state->buffer.len};
+	struct header header = {.magic = MAGIC,
+				.version = VERSION,
+				.length = body.len,
+				.checksum = checksum_of(body),
+				.n_clients = n_clients,
+				.handover = handover};
+	int fd = memfd_create(HANDOVER_STATE, MFD_CLOEXEC | MFD_ALLOW_SEALING), r;
+
+	if (fd < 0)
+		return -errno;
+	r = write_all(fd, (struct bytes){(uint8_t *)&header, sizeof(header)});
+	if (r == 0)
+		r = write_all(fd, body);
+	if (r == 0 && fcntl(fd, F_ADD_SEALS, SEALS) < 0)
+		r = -errno;
+	if (r < 0)
+		closep(&fd);
+	return r < 0 ? r : fd;
+}
+
+/* Sends up to FDS_A_MESSAGE descriptors. Returns how many, or a negative errno. */
+static int send_batch(int pair, const int *fds, size_t n, struct batch batch)
+{
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(FDS_A_MESSAGE * sizeof(int))];
+	} control;
+	struct iovec part = {&batch, sizeof(batch)};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control};
+	struct cmsghdr *rights;
+
+	n = MIN(n, (size_t)FDS_A_MESSAGE);
+	message.msg_controllen = CMSG_SPACE(n * sizeof(int));
+	rights = CMSG_FIRSTHDR(&message);
+	*rights = (struct cmsghdr){.cmsg_level = SOL_SOCKET,
+				   .cmsg_type = SCM_RIGHTS,
+				   .cmsg_len = CMSG_LEN(n * sizeof(int))};
+	memcpy(CMSG_DATA(rights), fds, n * sizeof(int));
+	if (sendmsg(pair, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		return -errno;
+	return (int)n;
+}
+
+/* The ends that the manager gets of the pairs. */
+struct pairs {
+	int ends[PAIRS_MAX];
+	size_t n;
+};
+
+/* Fills one more pair with descriptors, from *first on. Returns 0 or a negative errno. */
+static int fill_pair(struct pairs *pairs, const int *fds, size_t n, uint64_t handover,
+		     size_t *first)
+{
+	CLEANUP(closep) int ours = -1;
+	size_t before = *first;
+	int both[2];
+
+	if (pairs->n == PAIRS_MAX)
+		return -ENOSPC;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, both) < 0)
+		return -errno;
+	ours = both[0];
+	pairs->ends[pairs->n++] = both[1];
+	while (*first < n) {
+		int sent = send_batch(ours, fds + *first, n - *first,
+				      (struct batch){handover, *first});
+
+		if (sent == -EAGAIN && *first > before)
+			return 0; /* it is full */
+		if (sent < 0)
+			return sent;
+		*first += (size_t)sent;
+	}
+	return 0;
+}
+
+/* Has the manager store descriptors under one name. Returns 0 or a negative errno. */
+static int store(const char *name, const int *fds, size_t n)
+{
+	char text[256];
+	int r;
+
+	/* It would drop a socket that hangs up, and these do as soon as this process ends. */
+	(void)snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s\nFDPOLL=0", name);
+	r = sd_pid_notify_with_fds(0, false, text, fds, (unsigned)n);
+	return MIN(r, 0);
+}
+
+static int store_all(int state, const struct pairs *pairs, const struct handover_socket *sockets,
+		     size_t n_sockets)
+{
+	int r = store(HANDOVER_STATE, &state, 1);
+
+	if (r == 0 && pairs->n > 0)
+		r = store(HANDOVER_CLIENTS, pairs->ends, pairs->n);
+	for (size_t i = 0; i < n_sockets && r == 0; i++)
+		r = store(sockets[i].name, &sockets[i].fd, 1);
+	if (r == 0)
+		r = sd_notify_barrier(false, BARRIER_USEC);
+	return MIN(r, 0);
+}
+
+int handover_give(const struct record *state, const int *clients, size_t n_clients,
+		  const struct handover_socket *sockets, size_t n_sockets)
+{
+	CLEANUP(closep) int memory = -1;
+	struct pairs pairs = {.n = 0};
+	uint64_t handover = 0;
+	size_t done = 0;
+	int r = 0;
+
+	if (state->failed)
+		return -ENOMEM;
+	/* Should it be 0, no stale pair is told from a new one, and else all is well. */
+	(void)!getrandom(&handover, sizeof(handover), GRND_NONBLOCK);
+	while (done < n_clients && r == 0)
+		r = fill_pair(&pairs, clients, n_clients, handover, &done);
+	if (r == 0)
+		r = memory = make_state(state, n_clients, handover);
+	if (r >= 0 && 1 + pairs.n + n_sockets > handover_room())
+		r = -ENOSPC;
+	if (r >= 0)
+		r = store_all(memory, &pairs, sockets, n_sockets);
+	for (size_t i = 0; i < pairs.n; i++)
+		(void)close(pairs.ends[i]);
+	return r;
+}
+
+/*
+ * Taking
+ */
+
+/* Keeps the descriptors of a message, or closes them. Returns 0 or -EBADMSG. */
+static int keep_fds(struct handover *handover, const int *fds, size_t n, bool wanted,
+		    uint64_t first)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t place = first + i;
+
+		if (wanted && place < handover->n_clients && handover->clients[place] < 0) {
+			handover->clients[place] = fds[i];
+			continue;
+		}
+		(void)close(fds[i]);
+		if (wanted)
+			r = -EBADMSG;
+	}
+	return r;
+}
+
+/*
+ * Receives one message of descriptors. Returns 1; 0 when there is none any more; or a negative
+ * errno.
+ */
+static int receive_batch(struct handover *handover, int pair, uint64_t number, uint64_t *ret_n)
+{
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(FDS_A_MESSAGE * sizeof(int))];
+	} control;
+	struct batch batch = {0};
+	struct iovec part = {&batch, sizeof(batch)};
+	struct msghdr message = {.msg_iov = &part,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof(control)};
+	ssize_t n = recvmsg(pair, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	int fds[FDS_A_MESSAGE], r = 1;
+
+	if (n <= 0)
+		return n == 0 || errno == EAGAIN ? 0 : -errno;
+	for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header;
+	     header = CMSG_NXTHDR(&message, header)) {
+		size_t n_fds = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+			continue;
+		memcpy(fds, CMSG_DATA(header), n_fds * sizeof(int));
+		*ret_n += n_fds;
+		if (keep_fds(handover, fds, n_fds, n == sizeof(batch) && batch.handover == number,
+			     batch.first) < 0)
+			r = -EBADMSG;
+	}
+	/* The kernel cuts what there is no descriptor for. */
+	return message.msg_flags & MSG_CTRUNC ? -EMFILE : r;
+}
+
+/* Takes all connections out of the pairs. Returns 0 or a negative errno, after the last one. */
+static int receive_all(struct handover *handover, const struct handover_stored *stored,
+		       uint64_t number, uint64_t *ret_n)
+{
+	int status = 0;
+
+	for (size_t i = 0; i < stored->n_clients; i++) {
+		int r;
+
+		while ((r = receive_batch(handover, stored->clients[i], number, ret_n)) != 0) {
+			if (r < 0)
+				status = r;
+			if (r < 0 && r != -EBADMSG && r != -EMFILE)
+				break;
+		}
+	}
+	for (size_t i = 0; i < handover->n_clients && status == 0; i++)
+		if (handover->clients[i] < 0)
+			status = -ENODATA;
+	return status;
+}
+
+/* Maps the record. Returns 0 or a negative errno, with why in problem. */
+static int map_state(int fd, struct handover *handover, struct header *ret_header,
+		     char problem[static HANDOVER_PROBLEM_MAX])
+{
+	struct header header;
+	struct stat status;
+	uint8_t *bytes;
+
+	if (fstat(fd, &status) < 0)
+		return -errno;
+	(void)snprintf(problem, HANDOVER_PROBLEM_MAX, "its record is no such record");
+	if (!S_ISREG(status.st_mode) || (size_t)status.st_size < sizeof(header))
+		return -EBADMSG;
+	/* Whoever could still change or cut it, could do so while it is read. */
+	if ((fcntl(fd, F_GET_SEALS) & SEALS) != SEALS)
+		return -EBADMSG;
+	handover->size = (size_t)status.st_size;
+	handover->mapping = mmap(NULL, handover->size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (handover->mapping == MAP_FAILED) {
+		handover->mapping = NULL;
+		return -errno;
+	}
+	bytes = handover->mapping;
+	memcpy(&header, bytes, sizeof(header));
+	if (header.magic != MAGIC)
+		return -EBADMSG;
+	if (header.version != VERSION) {
+		(void)snprintf(problem, HANDOVER_PROBLEM_MAX,
+			       "its record is of version %" PRIu64
+			       ", and this one reads version %d",
+			       header.version, VERSION);
+		return -EPROTO;
+	}
+	handover->state.rest = (struct bytes){bytes + sizeof(header), header.length};
+	(void)snprintf(problem, HANDOVER_PROBLEM_MAX, "its record is damaged");
+	if (header.length != handover->size - sizeof(header) || header.n_clients > CLIENTS_MAX ||
+	    checksum_of(handover->state.rest) != header.checksum)
+		return -EBADMSG;
+	*ret_header = header;
+	return 0;
+}
+
+static int unpack(struct handover_stored *stored, struct handover *handover, uint64_t *ret_n,
+		  char problem[static HANDOVER_PROBLEM_MAX])
+{
+	struct header header = {0};
+	int r, state = -ENODATA;
+
+	(void)snprintf(problem, HANDOVER_PROBLEM_MAX, "there is no record of it");
+	if (stored->doubled)
+		(void)snprintf(problem, HANDOVER_PROBLEM_MAX, "there is more than one record");
+	else if (stored->state >= 0)
+		state = map_state(stored->state, handover, &header, problem);
+	if (state == 0) {
+		handover->clients = malloc(header.n_clients * sizeof(int) + 1);
+		if (!handover->clients)
+			return -ENOMEM;
+		handover->n_clients = header.n_clients;
+		for (size_t i = 0; i < handover->n_clients; i++)
+			handover->clients[i] = -1;
+	}
+	/* Without a record they are all closed as they come. */
+	r = receive_all(handover, stored, header.handover, ret_n);
+	if (state < 0)
+		return state;
+	if (r < 0)
+		(void)snprintf(problem, HANDOVER_PROBLEM_MAX,
+			       "its connections do not fit its record: %s", strerror(-r));
+	return r;
+}
+
+int handover_take(struct handover_stored *stored, struct handover *ret_handover,
+		  char problem[static HANDOVER_PROBLEM_MAX])
+{
+	struct handover handover = {.size = 0};
+	struct rlimit limit;
+	uint64_t n = 0;
+	int r = -ENOENT;
+
+	/* There may be more of them than a process usually has open. */
+	if (stored->n_clients > 0 && getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit); /* then with what there is */
+	}
+	if (stored->state >= 0 || stored->n_clients > 0)
+		r = unpack(stored, &handover, &n, problem);
+	closep(&stored->state);
+	for (size_t i = 0; i < stored->n_clients; i++)
+		(void)close(stored->clients[i]);
+	free(stored->clients);
+	*stored = (struct handover_stored){.state = -1};
+	if (r < 0) {
+		handover_done(&handover);
+		handover.n_clients = n;
+	}
+	*ret_handover = handover;
+	return r;
+}
+
+void handover_done(struct handover *handover)
+{
+	for (size_t i = 0; i < handover->n_clients; i++)
+		closep(&handover->clients[i]);
+	free(handover->clients);
+	if (handover->mapping)
+		(void)munmap(handover->mapping, handover->size);
+	*handover = (struct handover){0};
+}
+
+void handover_forget(const char *name)
+{
+	(void)sd_notifyf(false, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+}
