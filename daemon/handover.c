@@ -401,7 +401,8 @@ int handover_take(struct handover_stored *stored, struct handover *ret_handover,
 
 void handover_done(struct handover *handover)
 {
-	for (size_t i = 0; i < handover->n_clients; i++)
+	/* Of what could not be taken, there is only the number. */
+	for (size_t i = 0; handover->clients && i < handover->n_clients; i++)
 		closep(&handover->clients[i]);
 	free(handover->clients);
 	if (handover->mapping)
