@@ -16,7 +16,8 @@
 struct audiences {
 	struct audience *slots; /* by the room's slot; owned */
 	size_t n;
-	struct list touched; /* of struct chat: those who have got something since */
+	struct list touched;   /* of struct chat: those who have got something since */
+	struct ledger *ledger; /* NULL: there is none */
 };
 
 void audiences_init(struct audiences *audiences);

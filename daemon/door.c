@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -144,6 +145,28 @@ static void log_arrival(const struct peer *peer)
 		log_write(LOG_CONNECTED, &about, "connected");
 }
 
+/* Has a connection outlive this process should that be killed. */
+static void keep_safe(struct door *door, struct peer *peer)
+{
+	struct ledger *ledger = vault_ledger(door->vault);
+	const struct settings *settings = &peer->listener->config->settings;
+	uint32_t number = ledger_take_entry(ledger, peer->id);
+	struct ledger_entry *entry = &ledger->entries[number];
+	struct chat *chat = peer->session.chat;
+
+	if (number == 0)
+		return;
+	entry->service = (uint8_t)settings->service;
+	entry->framing = (uint8_t)peer->session.framing;
+	entry->dialect = (uint8_t)(chat ? chat->dialect : settings->dialect);
+	entry->name = peer->name;
+	(void)snprintf(entry->listener, sizeof(entry->listener), "%s", peer->listener->name);
+	peer->letter.entry = number;
+	if (chat)
+		chat->entry = entry;
+	vault_keep(door->vault, number, peer->stream.fd);
+}
+
 /* Gives a connection, counted in, to the worker that has the least to do. */
 static void give_to_worker(struct door *door, struct peer *peer)
 {
@@ -162,6 +185,8 @@ static void give_to_worker(struct door *door, struct peer *peer)
 		session->chat->worker = peer->letter.worker;
 		session->chat->listener = session->counters->listener;
 	}
+	if (door->vault && peer->admitted && settings->service != SERVICE_CONTROL)
+		keep_safe(door, peer);
 	crew_post(door->crew, peer->letter.worker, &peer->letter, LETTER_PEER);
 }
 
@@ -338,6 +363,8 @@ void door_gone(struct door *door, struct peer *peer)
 		listener->clients--;
 		door->clients--;
 	}
+	if (door->vault)
+		vault_forget(door->vault, peer->letter.entry);
 	door->connections--;
 	listener->connections--;
 	crew_gave_back(door->crew, peer->letter.worker);

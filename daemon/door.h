@@ -14,12 +14,14 @@
 #include "crew.h"
 #include "listener.h"
 #include "peer.h"
+#include "vault.h"
 
 struct door {
 	sd_event *event;	     /* borrowed */
 	struct crew *crew;	     /* borrowed */
 	struct list *listeners;	     /* borrowed */
 	const struct config *config; /* as it is now; borrowed */
+	struct vault *vault;	     /* keeps connections should this process be killed; or NULL */
 	sd_event_source *timer;	     /* a while after the door was shut or opened; owned */
 	uint64_t last_client;	     /* the number given last */
 	uint64_t clients;	     /* admitted */

@@ -16,7 +16,6 @@
 
 enum {
 	VERSION = 1,	      /* of the record, all that is in it included */
-	FDS_A_MESSAGE = 253,  /* that the kernel passes at a time (SCM_MAX_FD) */
 	PAIRS_MAX = 128,      /* socket pairs, each with room for some thousands */
 	CLIENTS_MAX = 1 << 24 /* more than any process can have open */
 };
@@ -109,27 +108,24 @@ static int make_state(const struct record *state, size_t n_clients, uint64_t han
 	return r < 0 ? r : fd;
 }
 
-/* Sends up to FDS_A_MESSAGE descriptors. Returns how many, or a negative errno. */
-static int send_batch(int pair, const int *fds, size_t n, struct batch batch)
+int handover_send(int pair, const int *fds, size_t n, const void *labels, size_t size)
 {
 	union {
 		struct cmsghdr align;
-		char space[CMSG_SPACE(FDS_A_MESSAGE * sizeof(int))];
+		char space[CMSG_SPACE(HANDOVER_FDS_MAX * sizeof(int))];
 	} control;
-	struct iovec part = {&batch, sizeof(batch)};
-	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control};
-	struct cmsghdr *rights;
+	struct iovec part = {(void *)labels, size};
+	struct msghdr message = {.msg_iov = &part,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = CMSG_SPACE(n * sizeof(int))};
+	struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
 
-	n = MIN(n, (size_t)FDS_A_MESSAGE);
-	message.msg_controllen = CMSG_SPACE(n * sizeof(int));
-	rights = CMSG_FIRSTHDR(&message);
 	*rights = (struct cmsghdr){.cmsg_level = SOL_SOCKET,
 				   .cmsg_type = SCM_RIGHTS,
 				   .cmsg_len = CMSG_LEN(n * sizeof(int))};
 	memcpy(CMSG_DATA(rights), fds, n * sizeof(int));
-	if (sendmsg(pair, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		return -errno;
-	return (int)n;
+	return sendmsg(pair, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
 /* The ends that the manager gets of the pairs. */
@@ -153,20 +149,20 @@ static int fill_pair(struct pairs *pairs, const int *fds, size_t n, uint64_t han
 	ours = both[0];
 	pairs->ends[pairs->n++] = both[1];
 	while (*first < n) {
-		int sent = send_batch(ours, fds + *first, n - *first,
-				      (struct batch){handover, *first});
+		size_t some = MIN(n - *first, (size_t)HANDOVER_FDS_MAX);
+		struct batch batch = {handover, *first};
+		int r = handover_send(ours, fds + *first, some, &batch, sizeof(batch));
 
-		if (sent == -EAGAIN && *first > before)
+		if (r == -EAGAIN && *first > before)
 			return 0; /* it is full */
-		if (sent < 0)
-			return sent;
-		*first += (size_t)sent;
+		if (r < 0)
+			return r;
+		*first += some;
 	}
 	return 0;
 }
 
-/* Has the manager store descriptors under one name. Returns 0 or a negative errno. */
-static int store(const char *name, const int *fds, size_t n)
+int handover_store(const char *name, const int *fds, size_t n)
 {
 	char text[256];
 	int r;
@@ -180,12 +176,12 @@ static int store(const char *name, const int *fds, size_t n)
 static int store_all(int state, const struct pairs *pairs, const struct handover_socket *sockets,
 		     size_t n_sockets)
 {
-	int r = store(HANDOVER_STATE, &state, 1);
+	int r = handover_store(HANDOVER_STATE, &state, 1);
 
 	if (r == 0 && pairs->n > 0)
-		r = store(HANDOVER_CLIENTS, pairs->ends, pairs->n);
+		r = handover_store(HANDOVER_CLIENTS, pairs->ends, pairs->n);
 	for (size_t i = 0; i < n_sockets && r == 0; i++)
-		r = store(sockets[i].name, &sockets[i].fd, 1);
+		r = handover_store(sockets[i].name, &sockets[i].fd, 1);
 	if (r == 0)
 		r = sd_notify_barrier(false, BARRIER_USEC);
 	return MIN(r, 0);
@@ -241,41 +237,49 @@ static int keep_fds(struct handover *handover, const int *fds, size_t n, bool wa
 	return r;
 }
 
-/*
- * Receives one message of descriptors. Returns 1; 0 when there is none any more; or a negative
- * errno.
- */
-static int receive_batch(struct handover *handover, int pair, uint64_t number, uint64_t *ret_n)
+int handover_receive(int pair, struct handover_message *ret_message, void *labels, size_t size)
 {
 	union {
 		struct cmsghdr align;
-		char space[CMSG_SPACE(FDS_A_MESSAGE * sizeof(int))];
+		char space[CMSG_SPACE(HANDOVER_FDS_MAX * sizeof(int))];
 	} control;
-	struct batch batch = {0};
-	struct iovec part = {&batch, sizeof(batch)};
+	struct iovec part = {labels, size};
 	struct msghdr message = {.msg_iov = &part,
 				 .msg_iovlen = 1,
 				 .msg_control = &control,
 				 .msg_controllen = sizeof(control)};
+	struct cmsghdr *rights;
 	ssize_t n = recvmsg(pair, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-	int fds[FDS_A_MESSAGE], r = 1;
 
 	if (n <= 0)
 		return n == 0 || errno == EAGAIN ? 0 : -errno;
-	for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header;
-	     header = CMSG_NXTHDR(&message, header)) {
-		size_t n_fds = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	*ret_message = (struct handover_message){
+		.labelled = (size_t)n == size && !(message.msg_flags & MSG_TRUNC),
+		.cut = message.msg_flags & MSG_CTRUNC,
+	};
+	rights = CMSG_FIRSTHDR(&message);
+	if (!rights || rights->cmsg_level != SOL_SOCKET || rights->cmsg_type != SCM_RIGHTS)
+		return 1;
+	ret_message->n = (rights->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	memcpy(ret_message->fds, CMSG_DATA(rights), ret_message->n * sizeof(int));
+	return 1;
+}
 
-		if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
-			continue;
-		memcpy(fds, CMSG_DATA(header), n_fds * sizeof(int));
-		*ret_n += n_fds;
-		if (keep_fds(handover, fds, n_fds, n == sizeof(batch) && batch.handover == number,
-			     batch.first) < 0)
-			r = -EBADMSG;
-	}
-	/* The kernel cuts what there is no descriptor for. */
-	return message.msg_flags & MSG_CTRUNC ? -EMFILE : r;
+/* Takes one message out of a pair. Returns 1; 0 when there is none; or a negative errno. */
+static int receive_batch(struct handover *handover, int pair, uint64_t number, uint64_t *ret_n)
+{
+	struct handover_message message;
+	struct batch batch = {0};
+	int r = handover_receive(pair, &message, &batch, sizeof(batch));
+
+	if (r <= 0)
+		return r;
+	*ret_n += message.n;
+	r = keep_fds(handover, message.fds, message.n, message.labelled && batch.handover == number,
+		     batch.first);
+	if (message.cut)
+		return -EMFILE;
+	return r < 0 ? r : 1;
 }
 
 /* Takes all connections out of the pairs. Returns 0 or a negative errno, after the last one. */
@@ -371,26 +375,47 @@ static int unpack(struct handover_stored *stored, struct handover *handover, uin
 	return r;
 }
 
+void handover_stored_done(struct handover_stored *stored)
+{
+	closep(&stored->state);
+	closep(&stored->ledger);
+	for (size_t i = 0; i < stored->n_clients; i++)
+		(void)close(stored->clients[i]);
+	for (size_t i = 0; i < stored->n_safe; i++) {
+		(void)close(stored->safe[i].fd);
+		free(stored->safe[i].name);
+	}
+	free(stored->clients);
+	free(stored->safe);
+	*stored = (struct handover_stored){.state = -1, .ledger = -1};
+}
+
+void handover_raise_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit); /* then with what there is */
+}
+
 int handover_take(struct handover_stored *stored, struct handover *ret_handover,
 		  char problem[static HANDOVER_PROBLEM_MAX])
 {
 	struct handover handover = {.size = 0};
-	struct rlimit limit;
 	uint64_t n = 0;
 	int r = -ENOENT;
 
-	/* There may be more of them than a process usually has open. */
-	if (stored->n_clients > 0 && getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &limit); /* then with what there is */
-	}
+	if (stored->n_clients > 0)
+		handover_raise_files(); /* there may be more than a process usually has open */
 	if (stored->state >= 0 || stored->n_clients > 0)
 		r = unpack(stored, &handover, &n, problem);
 	closep(&stored->state);
 	for (size_t i = 0; i < stored->n_clients; i++)
 		(void)close(stored->clients[i]);
-	free(stored->clients);
-	*stored = (struct handover_stored){.state = -1};
+	free(STEAL(stored->clients));
+	stored->n_clients = 0;
 	if (r < 0) {
 		handover_done(&handover);
 		handover.n_clients = n;

@@ -17,6 +17,9 @@
 /* What is in the store goes by these names. */
 #define HANDOVER_STATE	 "retort-state"
 #define HANDOVER_CLIENTS "retort-clients"
+/* Likewise, of what is there all the time: see vault.h. */
+#define HANDOVER_LEDGER "retort-ledger"
+#define HANDOVER_SAFE	"retort-safe-" /* and a number */
 
 /*
  * How many descriptors the service manager keeps for us, by $FDSTORE; 0 when there is no manager,
@@ -37,12 +40,21 @@ struct handover_socket {
 int handover_give(const struct record *state, const int *clients, size_t n_clients,
 		  const struct handover_socket *sockets, size_t n_sockets);
 
+/* An end of a socket pair, and what it was stored as. */
+struct handover_pair {
+	int fd;	    /* owned */
+	char *name; /* owned */
+};
+
 /* Descriptors that came from the store, by what they were stored as. */
 struct handover_stored {
 	int state;    /* -1: none; owned */
 	int *clients; /* ends of socket pairs; owned, each of them and the array */
 	size_t n_clients;
-	bool doubled; /* more than one state */
+	bool doubled;		    /* more than one state */
+	int ledger;		    /* -1: none; owned */
+	struct handover_pair *safe; /* owned */
+	size_t n_safe;
 };
 
 /* What the last process has left. */
@@ -53,6 +65,9 @@ struct handover {
 	void *mapping; /* what state reads; owned */
 	size_t size;
 };
+
+/* Closes what was not taken. */
+void handover_stored_done(struct handover_stored *stored);
 
 enum { HANDOVER_PROBLEM_MAX = 160 };
 
@@ -67,5 +82,30 @@ int handover_take(struct handover_stored *stored, struct handover *ret_handover,
 /* Closes what is left of it. */
 void handover_done(struct handover *handover);
 
+/* Has the manager store descriptors under a name. Returns 0 or a negative errno. */
+int handover_store(const char *name, const int *fds, size_t n);
+
 /* Has the manager drop what it stores under a name. */
 void handover_forget(const char *name);
+
+enum { HANDOVER_FDS_MAX = 253 }; /* descriptors that the kernel passes at a time (SCM_MAX_FD) */
+
+/*
+ * Queues n descriptors in a socket pair, with labels that say what they are. Returns 0; -EAGAIN
+ * when it is full; or another negative errno.
+ */
+int handover_send(int pair, const int *fds, size_t n, const void *labels, size_t size);
+
+/* One message out of the queue. */
+struct handover_message {
+	int fds[HANDOVER_FDS_MAX]; /* the caller's, from then on */
+	size_t n;
+	bool labelled; /* labels of the size that was expected came with them */
+	bool cut;      /* there was no descriptor left for some of them */
+};
+
+/* Returns 1; 0 when there is none any more; or a negative errno. */
+int handover_receive(int pair, struct handover_message *ret_message, void *labels, size_t size);
+
+/* Raises the limit of open files as far as it goes. */
+void handover_raise_files(void);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hub.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -34,8 +35,18 @@ void hub_post(struct hub *hub, unsigned worker, struct letter *letter, enum lett
 	letters_add(&hub->out[worker], letter);
 }
 
+static void log_denied(const struct job *job)
+{
+	char what[64];
+
+	(void)snprintf(what, sizeof(what), "%s refused", chat_op_name(job->request->op));
+	client_log(job->chat->client, LOG_DENIED, NULL, chat_error_token(job->reply.error), what);
+}
+
 void hub_reply(struct hub *hub, struct job *job)
 {
+	if (job->reply.error != CHAT_OK && job->chat->client && log_verbose())
+		log_denied(job);
 	hub_post(hub, job->chat->worker, &job->letter, LETTER_REPLY);
 }
 
@@ -451,7 +462,10 @@ int hub_start(struct hub *hub, const struct config *config, struct store *store,
 	if (r == 0)
 		r = hub_configure_rooms(hub);
 	if (r == 0 && past) {
-		hub_take_up(hub, past);
+		if (past->killed)
+			hub_recover(hub, past);
+		else
+			hub_take_up(hub, past);
 		hub_commit(hub);
 	}
 	if (r == 0)

@@ -40,8 +40,41 @@ struct sanctions_subject client_subject(const struct client *client)
 	};
 }
 
+void client_about(const struct client *client, char text[static PEER_NAME_MAX],
+		  struct log_about *ret_about)
+{
+	*ret_about = (struct log_about){
+		.listener = client->chat->listener,
+		.peer = peer_name_format(&client->chat->name, text),
+		.client = client->chat->id,
+		.user = client->person->user,
+		.nick = client->person->nick,
+	};
+}
+
+void client_log(const struct client *client, enum log_kind kind, const char *room,
+		const char *reason, const char *what)
+{
+	char text[PEER_NAME_MAX];
+	struct log_about about;
+
+	if (!log_verbose())
+		return;
+	client_about(client, text, &about);
+	about.room = room;
+	about.reason = reason;
+	log_write(kind, &about, "%s%s%s%s%s", what, room ? " " : "", room ? room : "",
+		  reason ? ": " : "", reason ? reason : "");
+}
+
 void client_note_end(struct client *client, const char *reason)
 {
+	char text[PEER_NAME_MAX];
+	struct log_about about;
+
+	client_about(client, text, &about);
+	about.reason = reason;
+	log_folded(LOG_DISMISSED, &about, "its connection is ended: %s", reason);
 	free(client->end);
 	client->end = strdup(reason); /* without memory, the others are told no reason */
 }
@@ -104,15 +137,25 @@ static bool is_hidden(const struct person *person)
 
 static bool is_admin(struct hub *hub, const struct client *client)
 {
+	static char *const operators[] = {"@retort-admin"};
 	const struct chat_config *config = &hub->config->chat;
 	const struct identity *identity = &client->chat->identity;
 
 	/* Whoever owns the machine is never locked out by a mistake in the configuration. */
 	if (client->chat->control && identity->proven && identity->uid == 0)
 		return true;
+	/* Whom the machine trusts with the service; elsewhere the configuration alone says who. */
+	if (client->chat->control && users_match(hub->users, NULL, identity, operators, 1))
+		return true;
 	return client->person->user &&
 	       users_match(hub->users, client->person->user, &client->chat->identity,
 			   config->admins, config->n_admins);
+}
+
+void client_note_nick(const struct client *client)
+{
+	if (client->chat->entry)
+		ledger_write_name(client->chat->entry->nick, client->person->nick);
 }
 
 struct client *client_new(struct hub *hub, struct chat *chat, struct person *person)
@@ -135,6 +178,7 @@ struct client *client_new(struct hub *hub, struct chat *chat, struct person *per
 	person->hidden = is_hidden(person);
 	chat->client = client;
 	client->is_admin = is_admin(hub, client);
+	client_note_nick(client);
 	return client;
 }
 
@@ -157,6 +201,8 @@ void client_open(struct hub *hub, struct chat *chat)
 			person_free(hub, person);
 		return;
 	}
+	client_log(client, LOG_KNOWN, NULL, NULL,
+		   client->person->user ? "known as a user" : "known as a guest");
 	if (chat->control)
 		return;
 	refuse_banned(hub, client);

@@ -60,6 +60,7 @@ void person_free(struct hub *hub, struct person *person)
 static int set_nick(struct hub *hub, struct person *person, char *nick, char *folded)
 {
 	char *old_nick = person->nick, *old_folded = person->folded;
+	const struct client *client;
 
 	if (old_folded)
 		(void)tdelete(person, &hub->people_by_nick, compare_nick);
@@ -67,6 +68,8 @@ static int set_nick(struct hub *hub, struct person *person, char *nick, char *fo
 	person->folded = folded;
 	free(old_nick);
 	free(old_folded);
+	LIST_FOR_EACH(client, &person->clients, struct client, link)
+		client_note_nick(client);
 	/* When this fails, it is not found by its nick, and else all is well. */
 	return tsearch(person, &hub->people_by_nick, compare_nick) ? 0 : -ENOMEM;
 }

@@ -34,6 +34,7 @@ static void post_seating(struct hub *hub, const struct presence *presence, bool 
 		.side = presence->side,
 		.cursor = cursor,
 		.newest = presence->room->visible,
+		.stored = presence->room->durable ? presence->room->stored : 0,
 	};
 	hub_post(hub, chat->worker, &seating->letter, LETTER_SEATING);
 }
@@ -90,6 +91,9 @@ static struct presence *add_presence(struct hub *hub, struct client *client, str
 	struct membership *membership = find_membership(client->person, room);
 	struct presence *presence = calloc(1, sizeof(*presence));
 
+	/* Who is where is written down by how the store knows a room, so it has to. */
+	if (client->chat->entry && room->durable && room->stored == 0)
+		(void)room_ready_history(hub, room); /* else the connection is not kept */
 	if (presence && !membership) {
 		membership = become_member(client->person, room, since);
 		if (membership && tells)
@@ -109,6 +113,7 @@ static struct presence *add_presence(struct hub *hub, struct client *client, str
 		client->n_rooms++;
 	count_seat(presence, true);
 	post_seating(hub, presence, true, cursor);
+	client_log(client, LOG_JOINED, room_name(room, presence->side), NULL, "joined");
 	return presence;
 }
 
@@ -161,6 +166,7 @@ static void remove_presence(struct hub *hub, struct presence *presence, const ch
 	if (room->piece)
 		hub_commit(hub); /* that is still for the member */
 	count_seat(presence, false);
+	client_log(client, LOG_LEFT, room_name(room, presence->side), reason, "left");
 	if (!client->gone)
 		post_seating(hub, presence, false, 0);
 	list_remove(&presence->link);

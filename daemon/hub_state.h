@@ -7,6 +7,7 @@
 #include "config.h"
 #include "crew.h"
 #include "history.h"
+#include "log.h"
 #include "loop.h"
 #include "record.h"
 #include "sanctions.h"
@@ -267,8 +268,16 @@ void client_gone(struct hub *hub, struct chat *chat);
 struct client *client_new(struct hub *hub, struct chat *chat, struct person *person);
 /* Frees a client that is gone and for which nothing is under way, and says so to its worker. */
 void client_forget(struct hub *hub, struct client *client);
+/* Has the ledger know what somebody is called. */
+void client_note_nick(const struct client *client);
 struct client *client_find(struct hub *hub, uint64_t id);
 struct sanctions_subject client_subject(const struct client *client);
+/* Whom an entry of the log is about; text is for its peer's name. */
+void client_about(const struct client *client, char text[static PEER_NAME_MAX],
+		  struct log_about *ret_about);
+/* Writes to the log, for debugging, what a client has come to; room may be NULL. */
+void client_log(const struct client *client, enum log_kind kind, const char *room,
+		const char *reason, const char *what);
 /* Notes why a connection is being closed, for those who are told that it leaves its rooms. */
 void client_note_end(struct client *client, const char *reason);
 /* Ends a connection: reason for the client, kind, static, for the log. */
@@ -328,6 +337,11 @@ void hub_admin_request(struct hub *hub, struct client *client, struct job *job);
 void hub_write_down(struct hub *hub);
 /* Takes up what the last process has written down, before anybody is here. */
 void hub_take_up(struct hub *hub, const struct hub_past *past);
+
+/* hub_recovery.c: from a process that was killed */
+
+/* Takes up who was where, before anybody is here. */
+void hub_recover(struct hub *hub, const struct hub_past *past);
 
 /* hub_inquiry.c: what other threads are asked for administrators */
 

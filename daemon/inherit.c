@@ -55,6 +55,15 @@ static bool keep_stored(struct handover_stored *stored, const char *name, int fd
 		stored->clients[stored->n_clients++] = fd;
 		return true;
 	}
+	if (strncmp(name, HANDOVER_SAFE, strlen(HANDOVER_SAFE)) == 0) {
+		stored->safe[stored->n_safe++] = (struct handover_pair){fd, strdup(name)};
+		return true;
+	}
+	if (strcmp(name, HANDOVER_LEDGER) == 0) {
+		closep(&stored->ledger);
+		stored->ledger = fd;
+		return true;
+	}
 	if (strcmp(name, HANDOVER_STATE) != 0)
 		return false;
 	stored->doubled = stored->state >= 0;
@@ -66,7 +75,7 @@ static bool keep_stored(struct handover_stored *stored, const char *name, int fd
 int inherit(struct inherited *ret_inherited)
 {
 	CLEANUP(freep) char **names = NULL;
-	struct inherited inherited = {.stored.state = -1};
+	struct inherited inherited = {.stored.state = -1, .stored.ledger = -1};
 	int n = sd_listen_fds_with_names(true, &names);
 
 	*ret_inherited = inherited;
@@ -74,7 +83,8 @@ int inherit(struct inherited *ret_inherited)
 		return n;
 	inherited.sockets = calloc((size_t)n, sizeof(*inherited.sockets));
 	inherited.stored.clients = calloc((size_t)n, sizeof(*inherited.stored.clients));
-	if (!inherited.sockets || !inherited.stored.clients)
+	inherited.stored.safe = calloc((size_t)n, sizeof(*inherited.stored.safe));
+	if (!inherited.sockets || !inherited.stored.clients || !inherited.stored.safe)
 		return -ENOMEM;
 	for (int i = 0; i < n; i++) {
 		struct inherited_socket *socket = &inherited.sockets[inherited.n];
@@ -137,5 +147,6 @@ void inherited_done(struct inherited *inherited)
 		free(socket->name);
 	}
 	free(inherited->sockets);
-	*inherited = (struct inherited){0};
+	handover_stored_done(&inherited->stored);
+	*inherited = (struct inherited){.stored.state = -1, .stored.ledger = -1};
 }

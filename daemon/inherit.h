@@ -16,7 +16,7 @@ struct inherited_socket {
 	struct endpoint endpoint; /* where it is bound */
 };
 
-/* Empty with a stored.state of -1, and zero for the rest. */
+/* Empty with -1 for the descriptors of stored, and zero for the rest. */
 struct inherited {
 	struct inherited_socket *sockets;
 	size_t n;

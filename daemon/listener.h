@@ -48,6 +48,8 @@ struct listener {
 	struct quota quota;		    /* clients of each address */
 	uint64_t clients;		    /* admitted and not gone yet */
 	uint64_t connections;		    /* with those who are only told why they are refused */
+	uint64_t reported;		    /* messages, when report_rates() was called last */
+	uint64_t rate;			    /* messages a second, by then */
 	bool gone;			    /* no longer in the configuration */
 	bool permanent;			    /* in no configuration: the control socket */
 	struct listener_config *own_config; /* of one that is only there for an end; owned */

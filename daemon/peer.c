@@ -126,6 +126,7 @@ static void decide(struct peer *peer)
 	if ((peer->state == PEER_FLUSHING || peer->state == PEER_LINGERING) &&
 	    peer->stream.pending == 0)
 		r = decide_ending(peer);
+	peer_note(peer);
 	if (peer->state == PEER_DOOMED)
 		return;
 
@@ -268,6 +269,7 @@ int peer_queue(struct peer *peer, struct packet *packet)
 {
 	if (peer->state != PEER_SERVING)
 		return 0;
+	peer_note_busy(peer);
 	return stream_queue(&peer->stream, packet);
 }
 
@@ -278,6 +280,7 @@ bool peer_send(struct peer *peer, struct packet *packet)
 
 	if (peer->state != PEER_SERVING)
 		return false;
+	peer_note_busy(peer);
 	if (peer->stream.n > 0)
 		r = stream_queue(&peer->stream, packet);
 	else
@@ -292,6 +295,7 @@ bool peer_send(struct peer *peer, struct packet *packet)
 	peer->bytes_out += sent;
 	peer->active = loop_now(peer->peers->loop);
 	counters_add(peer->session.counters, COUNTER_BYTES_OUT, sent);
+	peer_note(peer);
 	/* The state of one that has got all of it at once is what it was. */
 	return peer->stream.n > 0 || peer->session.settings->timeouts.idle > 0;
 }
@@ -324,6 +328,13 @@ void peer_set_settings(struct peer *peer, const struct settings *settings)
 {
 	peer->session.settings = settings;
 	decide(peer);
+}
+
+void peer_shut_down(struct peer *peer)
+{
+	peer_note_busy(peer);
+	if (peer->letter.entry > 0)
+		stream_shut_down(&peer->stream);
 }
 
 void peer_take_out(struct peer *peer)

@@ -64,6 +64,9 @@ void peer_expired(struct timer *timer);
 /* Has other settings from now on; they outlive the peer. */
 void peer_set_settings(struct peer *peer, const struct settings *settings);
 
+/* Ends a doomed peer's connection even where the service manager has a copy of its descriptor. */
+void peer_shut_down(struct peer *peer);
+
 /* Takes a peer out of its thread's peers as it is, so that it can be given to another thread. */
 void peer_take_out(struct peer *peer);
 

@@ -240,6 +240,8 @@ void peer_release(struct peer *peer)
 	struct chat *chat = peer->session.chat;
 
 	peer_done(peer);
+	if (chat)
+		chat->entry = NULL; /* the ledger may be gone already */
 	if (chat && chat->audiences)
 		audiences_leave(chat->audiences, chat);
 	session_chat_free(chat);

@@ -294,6 +294,7 @@ static void discard(struct peer *peer)
 
 void peer_take_input(struct peer *peer, bool eager)
 {
+	peer_note_busy(peer);
 	if (peer->state != PEER_SERVING)
 		discard(peer);
 	else if (peer->input.len > CARRY_MAX)

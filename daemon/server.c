@@ -13,6 +13,7 @@
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 
+#include "clock.h"
 #include "control.h"
 #include "log.h"
 #include "paths.h"
@@ -20,7 +21,10 @@
 #include "server_state.h"
 #include "util.h"
 
-enum { STATUS_SECONDS = 10 }; /* between two status lines for the service manager */
+enum {
+	STATUS_SECONDS = 10, /* between two status lines for the service manager */
+	STOP_MARGIN = 2000,  /* milliseconds for all that an end takes beside draining */
+};
 
 uint64_t server_microseconds(void)
 {
@@ -52,6 +56,7 @@ static void tell_status(struct server *server)
 	messages = totals.values[COUNTER_MESSAGES];
 	server->messages = messages;
 	server->rate = (messages - before) / STATUS_SECONDS;
+	report_rates(&server->listeners, STATUS_SECONDS);
 	(void)sd_notifyf(
 		false, "STATUS=%" PRIu64 " clients, %" PRIu64 " rooms, %" PRIu64 " messages/s",
 		server->door.clients,
@@ -165,10 +170,24 @@ static int mail_ready(sd_event_source *source, int fd, uint32_t events, void *us
  * Signals
  */
 
+/* How long draining may take in all: milliseconds. */
+static uint64_t longest_drain(const struct server *server)
+{
+	const struct config *config = server->generation->config;
+	uint64_t longest = config->defaults.timeouts.drain;
+
+	for (size_t i = 0; i < config->n_listeners; i++)
+		longest = MAX(longest, config->listeners[i].settings.timeouts.drain);
+	return longest;
+}
+
 void server_drain(struct server *server)
 {
-	(void)sd_notifyf(false, "STOPPING=1\nSTATUS=Stopping, %" PRIu64 " clients",
-			 server->door.clients);
+	/* Whatever TimeoutStopSec= is: what the configuration promises to clients comes first. */
+	(void)sd_notifyf(false,
+			 "STOPPING=1\nSTATUS=Stopping, %" PRIu64
+			 " clients\nEXTEND_TIMEOUT_USEC=%" PRIu64,
+			 server->door.clients, (longest_drain(server) + STOP_MARGIN) * 1000);
 	door_close(&server->door);
 	listeners_close(&server->listeners);
 	crew_order(&server->crew, LETTER_DRAIN);
@@ -270,8 +289,10 @@ static int prepare(struct server *server)
 	if (r >= 0)
 		r = hub_new(&server->hub);
 	if (r >= 0)
+		r = server_make_ledger(server);
+	if (r >= 0)
 		r = crew_start(&server->crew, config->workers > 0 ? config->workers : count_cpus(),
-			       &server->mailbox, hub_mailbox(server->hub));
+			       &server->mailbox, hub_mailbox(server->hub), server->ledger);
 	return MIN(r, 0);
 }
 
@@ -381,6 +402,8 @@ static void server_done(struct server *server)
 	if (server->mailbox.fd >= 0)
 		read_mail(server); /* what the workers gave back */
 	server_handover_done(server);
+	vault_free(STEAL(server->door.vault));
+	ledger_free(server->ledger);
 	hub_free(server->hub);
 	crew_done(&server->crew);
 	door_close(&server->door);
@@ -397,7 +420,8 @@ int server_run(struct config *config, config_loader *load, const struct server_o
 	struct server server = {.load = load,
 				.options = options,
 				.mailbox.fd = -1,
-				.started = server_microseconds()};
+				.started = server_microseconds(),
+				.since = clock_wall_ms()};
 	int status, r;
 
 	list_init(&server.listeners.all);

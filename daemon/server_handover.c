@@ -14,6 +14,8 @@
 #include "server.h"
 #include "util.h"
 
+#define BARRIER_USEC (UINT64_C(1000) * 1000)
+
 enum { SETTLING_MIN = 1000 }; /* milliseconds that settling may take, however short draining may */
 
 /*
@@ -143,6 +145,14 @@ static void write_down(struct server *server, size_t n_sockets, struct record *r
 	record->failed |= hub->failed;
 }
 
+static void close_vault(struct server *server)
+{
+	if (!server->door.vault)
+		return;
+	vault_free(STEAL(server->door.vault));
+	(void)sd_notify_barrier(false, BARRIER_USEC); /* else it is bounded by less */
+}
+
 /* Gives all to the service manager. Returns 0 or a negative errno. */
 static int give(struct server *server)
 {
@@ -160,6 +170,8 @@ static int give(struct server *server)
 		end = sockets;
 		each_own_socket(server, list_socket, &end);
 		write_down(server, n_sockets, &record, clients);
+		/* In order, they go another way; and the kernel bounds how many are on one. */
+		close_vault(server);
 		r = handover_give(&record, clients, server->handover.n_peers, sockets, n_sockets);
 	}
 	record_done(&record);
@@ -246,12 +258,6 @@ static const char *keep_reason(struct server_handover *handover, char *reason)
 	return reason;
 }
 
-/* A connection that has come, and what is to be found out about it. */
-struct arrival {
-	struct peer *peer;
-	struct peer_origin origin;
-};
-
 /* A socket of the last process that is its own, and this one's now: its file, too. */
 static void get_socket(struct server *server, struct record_reader *reader)
 {
@@ -307,8 +313,8 @@ static struct listener *find_listener(struct server *server, const struct peer_o
 		peer->session.chat ? peer->session.chat->dialect : DIALECT_OBJECT);
 }
 
-/* Has a worker go on with a connection. Returns whether it does. */
-static bool settle_in(struct server *server, struct arrival *arrival)
+/* Finds what is to be found out about a connection. Returns whether it can go on. */
+static bool place_arrival(struct server *server, struct arrival *arrival)
 {
 	struct listener *listener = find_listener(server, &arrival->origin, arrival->peer);
 	struct peer *peer = arrival->peer;
@@ -317,95 +323,132 @@ static bool settle_in(struct server *server, struct arrival *arrival)
 		return false;
 	peer->listener = listener;
 	peer->reason = keep_reason(&server->handover, STEAL(arrival->origin.reason));
-	return door_take_up(&server->door, peer);
+	if (peer->session.chat && peer->session.chat->max_message == 0)
+		peer->session.chat->max_message = listener->config->settings.max_message;
+	return true;
+}
+
+bool server_settle(struct server *server, struct succession *succession, struct arrival *arrival)
+{
+	/* Once a worker has the peer, it may go at any time; not so what the hub knows. */
+	struct chat *chat = arrival->peer->session.chat;
+	bool goes_on = place_arrival(server, arrival) && door_take_up(&server->door, arrival->peer);
+
+	if (goes_on) {
+		succession->n++;
+		if (chat)
+			succession->past.chats[succession->past.n_chats++] = chat;
+	} else {
+		peer_free(arrival->peer);
+	}
+	peer_origin_done(&arrival->origin);
+	arrival->peer = NULL;
+	return goes_on;
 }
 
 static int settle_all(struct server *server, struct succession *succession,
 		      struct arrival *arrivals)
 {
-	struct hub_past *past = &succession->past;
 	size_t n = succession->handover.n_clients;
 
-	past->chats = calloc(n + 1, sizeof(struct chat *));
-	if (!past->chats)
+	succession->past.chats = calloc(n + 1, sizeof(struct chat *));
+	if (!succession->past.chats)
 		return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
-		/* Once a worker has the peer, it may go at any time; not so what the hub knows. */
-		struct chat *chat = arrivals[i].peer->session.chat;
-
-		if (!settle_in(server, &arrivals[i]))
-			continue;
-		arrivals[i].peer = NULL;
-		succession->n++;
-		if (chat)
-			past->chats[past->n_chats++] = chat;
-	}
+	for (size_t i = 0; i < n; i++)
+		succession->lost += !server_settle(server, succession, &arrivals[i]);
 	return 0;
+}
+
+/* Takes up what the last process has handed over. Returns 0 or a negative errno. */
+static int take_up(struct server *server, struct succession *succession,
+		   char problem[static HANDOVER_PROBLEM_MAX])
+{
+	size_t n = succession->handover.n_clients;
+	struct arrival *arrivals = calloc(n + 1, sizeof(*arrivals));
+	int r = arrivals ? 0 : -ENOMEM;
+
+	(void)snprintf(problem, HANDOVER_PROBLEM_MAX, "its record is damaged");
+	if (r == 0 && !read_arrivals(server, succession, arrivals))
+		r = -EBADMSG;
+	if (r == 0)
+		r = settle_all(server, succession, arrivals);
+	for (size_t i = 0; arrivals && i < n; i++) {
+		peer_free(arrivals[i].peer);
+		peer_origin_done(&arrivals[i].origin);
+	}
+	free(arrivals);
+	return r;
 }
 
 static void log_loss(uint64_t n, const char *why)
 {
 	log_write(LOG_NOT_TAKEN_OVER, NULL,
-		  "the connections of the last process, %" PRIu64 ", are closed: %s", n, why);
+		  "%" PRIu64 " connections of the last process are closed: %s", n, why);
 }
 
 void server_succeed(struct server *server, struct inherited *inherited,
 		    struct succession *ret_succession)
 {
-	struct handover *handover = &ret_succession->handover;
-	char problem[HANDOVER_PROBLEM_MAX] = "";
-	struct arrival *arrivals = NULL;
-	int r;
+	char problem[HANDOVER_PROBLEM_MAX] = "what is known of them is damaged";
+	struct succession succession = {.began = 0};
+	int handed, remained, r;
 
-	*ret_succession = (struct succession){0};
-	r = handover_take(&inherited->stored, handover, problem);
-	if (r == -ENOENT)
-		return;
-	handover_forget(HANDOVER_STATE);
-	handover_forget(HANDOVER_CLIENTS);
-	if (r == 0) {
-		ret_succession->succeeds = true;
-		(void)snprintf(problem, sizeof(problem), "its record is damaged");
-		arrivals = calloc(handover->n_clients + 1, sizeof(*arrivals));
-		r = arrivals ? 0 : -ENOMEM;
+	/* All of what is stored goes, before anything new is stored under the same names. */
+	handed = handover_take(&inherited->stored, &succession.handover, problem);
+	remained = vault_take(&inherited->stored, &succession.remains);
+	if (handed != -ENOENT) {
+		handover_forget(HANDOVER_STATE);
+		handover_forget(HANDOVER_CLIENTS);
 	}
-	if (r == 0 && !read_arrivals(server, ret_succession, arrivals))
-		r = -EBADMSG;
-	if (r == 0)
-		r = settle_all(server, ret_succession, arrivals);
-	if (r < 0)
-		log_loss(handover->n_clients, r == -ENOMEM ? "out of memory" : problem);
-	for (size_t i = 0; arrivals && i < handover->n_clients; i++) {
-		peer_free(arrivals[i].peer);
-		peer_origin_done(&arrivals[i].origin);
+	server_open_vault(server);
+	r = handed != -ENOENT ? handed : remained;
+	if (handed == 0)
+		r = take_up(server, &succession, problem);
+	else if (handed == -ENOENT && remained == 0)
+		r = server_recover(server, &succession);
+	succession.succeeds = r == 0;
+	if (r < 0 && r != -ENOENT) {
+		uint64_t lost = handed != -ENOENT ? succession.handover.n_clients
+						  : succession.remains.n_lost;
+
+		log_loss(lost, r == -ENOMEM ? "out of memory" : problem);
+		succession_done(&succession);
+		succession.lost = lost;
 	}
-	free(arrivals);
-	if (r < 0) {
-		free(ret_succession->past.chats);
-		handover_done(handover);
-		*ret_succession = (struct succession){0};
-	}
+	*ret_succession = succession;
 }
 
 void server_succeeded(struct server *server, struct succession *succession)
 {
-	uint64_t lost = succession->handover.n_clients - succession->n;
-
-	(void)server;
+	server->restart = (struct report_restart){
+		.at = succession->succeeds || succession->lost > 0 ? server->since : 0,
+		.carried = succession->n,
+		.lost = succession->lost + succession->remains.n_lost,
+		.crash = succession->past.killed,
+	};
 	if (!succession->succeeds)
 		return;
-	log_write(LOG_TAKEN_OVER, NULL,
-		  "took over %" PRIu64 " connections of the last process, %" PRIu64
-		  " ms after it was asked to stop",
-		  succession->n, (server_microseconds() - succession->began) / 1000);
-	if (lost > 0)
-		log_loss(lost, "out of memory");
+	if (succession->past.killed)
+		log_write(LOG_TAKEN_OVER, NULL,
+			  "took over %" PRIu64
+			  " connections of the last process, which did not end "
+			  "in order; %" PRIu64 " were in the middle of something, and are closed",
+			  succession->n, succession->remains.n_lost);
+	else
+		log_write(LOG_TAKEN_OVER, NULL,
+			  "took over %" PRIu64 " connections of the last process, %" PRIu64
+			  " ms after it was asked to stop",
+			  succession->n, (server_microseconds() - succession->began) / 1000);
+	if (succession->lost > 0)
+		log_loss(succession->lost, "out of memory");
 	succession_done(succession);
 }
 
 void succession_done(struct succession *succession)
 {
 	free(succession->past.chats);
+	free(succession->past.absences);
 	handover_done(&succession->handover);
+	vault_remains_done(&succession->remains);
 	*succession = (struct succession){0};
 }

@@ -9,6 +9,9 @@
 #include "hub.h"
 #include "inherit.h"
 #include "listeners.h"
+#include "peer_handover.h"
+#include "report.h"
+#include "vault.h"
 #include "watchdog.h"
 
 struct server_options;
@@ -40,8 +43,10 @@ struct succession {
 	uint64_t began; /* when the last process was asked to stop: microseconds of CLOCK_MONOTONIC
 			 */
 	uint64_t n;	/* connections that go on */
+	uint64_t lost;	/* connections that could go on, but for want of memory */
 	struct hub_past past; /* what it reads lies in handover */
 	struct handover handover;
+	struct vault_remains remains; /* of a process that was killed */
 };
 void succession_done(struct succession *succession);
 
@@ -65,9 +70,12 @@ struct server {
 	uint64_t messages; /* when the status was last told */
 	uint64_t rate;	   /* messages a second, by then */
 	uint64_t started;  /* microseconds of CLOCK_MONOTONIC */
+	uint64_t since;	   /* the same moment in milliseconds since 1970 */
+	struct report_restart restart;
 	struct hub *hub;
 	struct listener_config control;
 	struct server_handover handover;
+	struct ledger *ledger;	    /* which workers keep; owned until the vault has it */
 	bool has_store;		    /* the hub has it */
 	struct errand *reloads;	    /* whoever asked for the reload that is under way */
 	struct errand *reloads_due; /* whoever asked for the next one */
@@ -124,3 +132,26 @@ void server_succeed(struct server *server, struct inherited *inherited,
 
 /* The hub has started, and all is served: says so to the log, and frees what it is about. */
 void server_succeeded(struct server *server, struct succession *succession);
+
+/* A connection that has come, and what is to be found out about it. */
+struct arrival {
+	struct peer *peer; /* owned */
+	struct peer_origin origin;
+};
+
+/*
+ * Has a worker go on with a connection, and the hub, too, if it is its affair. Takes arrival over.
+ * Returns whether it goes on.
+ */
+bool server_settle(struct server *server, struct succession *succession, struct arrival *arrival);
+
+/* server_recovery.c: from a process that was killed */
+
+/* Makes the ledger that workers keep, if the configuration asks for it. Returns 0 or an errno. */
+int server_make_ledger(struct server *server);
+
+/* Begins to keep connections safe, if there is a ledger; why that cannot be is logged. */
+void server_open_vault(struct server *server);
+
+/* Takes up what remains. Returns 0 or -ENOMEM. */
+int server_recover(struct server *server, struct succession *succession);

@@ -261,6 +261,11 @@ int stream_copy_pending(const struct stream *stream, struct buffer *buffer)
 	return 0;
 }
 
+void stream_shut_down(const struct stream *stream)
+{
+	(void)shutdown(stream->fd, SHUT_RDWR); /* fails when it is broken, which is as well */
+}
+
 int stream_end(struct stream *stream)
 {
 	return shutdown(stream->fd, SHUT_WR) < 0 ? -errno : 0;

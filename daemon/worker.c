@@ -78,7 +78,7 @@ static void start_peer(struct worker *worker, struct peer *peer)
 	const bool kept = peer->kept;
 
 	if (peer->session.chat)
-		peer->session.chat->audiences = &worker->audiences;
+		session_chat_attach(peer->session.chat, &worker->peers);
 	peer_start(peer, &worker->peers);
 	/* The last process served it, and the configuration is another one now. */
 	if (kept && peer->listener->gone)
@@ -279,6 +279,7 @@ static void reap(struct worker *worker)
 		if (peer->admitted)
 			counters_add(peer->session.counters, COUNTER_GONE, 1);
 		peer_take_out(peer);
+		peer_shut_down(peer);
 		peer_done(peer);
 		if (peer->session.chat &&
 		    session_chat_gone(&worker->audiences, peer->session.chat)) {
@@ -343,7 +344,8 @@ struct mailbox *worker_mailbox(struct worker *worker)
 	return &worker->mailbox;
 }
 
-int worker_start(struct mailbox *manager, struct mailbox *hub, struct worker **ret_worker)
+int worker_start(struct mailbox *manager, struct mailbox *hub, struct ledger *ledger,
+		 struct worker **ret_worker)
 {
 	struct worker *worker = calloc(1, sizeof(*worker));
 	int r;
@@ -355,6 +357,7 @@ int worker_start(struct mailbox *manager, struct mailbox *hub, struct worker **r
 	worker->peers.to_hub = &worker->to_hub;
 	worker->peers.audiences = &worker->audiences;
 	audiences_init(&worker->audiences);
+	worker->audiences.ledger = worker->peers.ledger = ledger;
 	worker->mailbox.fd = -1;
 	worker->mail.ready = mail_ready;
 	list_init(&worker->peers.all);

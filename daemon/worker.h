@@ -50,10 +50,11 @@ enum letter_kind {
 struct worker;
 
 /*
- * Starts a worker that answers to manager, and whose chat is with hub. Returns 0 with *ret_worker
- * or a negative errno.
+ * Starts a worker that answers to manager, whose chat is with hub, and which keeps the ledger,
+ * unless that is NULL. Returns 0 with *ret_worker or a negative errno.
  */
-int worker_start(struct mailbox *manager, struct mailbox *hub, struct worker **ret_worker);
+int worker_start(struct mailbox *manager, struct mailbox *hub, struct ledger *ledger,
+		 struct worker **ret_worker);
 
 /* Where the hub's letters go. */
 struct mailbox *worker_mailbox(struct worker *worker);

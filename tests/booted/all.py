@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""All that is tried in the booted system."""
+
+import sys
+
+import check
+import journal
+import lifecycle
+
+if __name__ == "__main__":
+    sys.exit(check.main(check.Booted, lifecycle.Lifecycle, journal.Journal))
