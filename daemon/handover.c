@@ -255,6 +255,7 @@ int handover_receive(int pair, struct handover_message *ret_message, void *label
 		return n == 0 || errno == EAGAIN ? 0 : -errno;
 	*ret_message = (struct handover_message){
 		.labelled = (size_t)n == size && !(message.msg_flags & MSG_TRUNC),
+		.len = message.msg_flags & MSG_TRUNC ? 0 : (size_t)n,
 		.cut = message.msg_flags & MSG_CTRUNC,
 	};
 	rights = CMSG_FIRSTHDR(&message);

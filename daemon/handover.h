@@ -100,7 +100,8 @@ int handover_send(int pair, const int *fds, size_t n, const void *labels, size_t
 struct handover_message {
 	int fds[HANDOVER_FDS_MAX]; /* the caller's, from then on */
 	size_t n;
-	bool labelled; /* labels of the size that was expected came with them */
+	bool labelled; /* as many bytes of labels came with them as there was room for */
+	size_t len;    /* bytes of labels that came */
 	bool cut;      /* there was no descriptor left for some of them */
 };
 
