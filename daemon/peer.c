@@ -333,8 +333,11 @@ void peer_set_settings(struct peer *peer, const struct settings *settings)
 void peer_shut_down(struct peer *peer)
 {
 	peer_note_busy(peer);
-	if (peer->letter.entry > 0)
-		stream_shut_down(&peer->stream);
+	if (peer->letter.entry == 0)
+		return;
+	/* What is open elsewhere is not taken out of the loop by being closed here. */
+	loop_remove(peer->peers->loop, peer->stream.fd);
+	stream_shut_down(&peer->stream);
 }
 
 void peer_take_out(struct peer *peer)
