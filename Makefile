@@ -217,6 +217,7 @@ $(OUT)/tests/%.so: tests/%.c $(OUT)/flags
 	$(say)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -shared -o $@ $<
 $(OUT)/tests/system_steady: $(OUT)/tests/preload_alloc.so
 $(OUT)/tests/system_storage: $(OUT)/tests/preload_faults.so
+$(OUT)/tests/system_crash_points: $(OUT)/tests/preload_kill.so
 
 $(OUT)/tests/tool_endure: $(OUT)/obj/tests/tool_endure.o $(ENDURE_OBJECTS) $(OUT)/libharness.a \
 		$(LIBRARIES)

@@ -21,7 +21,7 @@
 
 /* Kinds of letters to the hub. */
 enum hub_letter {
-	HUB_OPEN,    /* a struct chat: a connection is there */
+	HUB_OPEN,    /* a struct chat: a connection is there; may come back as LETTER_PLACED */
 	HUB_GONE,    /* a struct chat: it is no more; comes back as LETTER_FORGOTTEN */
 	HUB_REQUEST, /* a struct job; comes back as LETTER_REPLY */
 	HUB_FETCH,   /* a struct fetch; comes back as LETTER_FETCHED */
@@ -69,7 +69,9 @@ struct chat_place {
 
 /* A connection of the chat service. Belongs to its worker until HUB_GONE, and then to the hub. */
 struct chat {
-	struct letter open, gone;
+	struct letter open; /* to the hub HUB_OPEN, unless the last process served it already, and
+			       back LETTER_PLACED */
+	struct letter gone;
 	struct fetch fetch;
 
 	/* Set before HUB_OPEN, and never changed after it. */

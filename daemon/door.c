@@ -145,6 +145,14 @@ static void log_arrival(const struct peer *peer)
 		log_write(LOG_CONNECTED, &about, "connected");
 }
 
+/* Should this process be killed, the next goes on from there. */
+static void note_last_client(const struct door *door)
+{
+	if (door->vault)
+		atomic_store_explicit(&vault_ledger(door->vault)->header->last_client,
+				      door->last_client, memory_order_relaxed);
+}
+
 /* Has a connection outlive this process should that be killed. */
 static void keep_safe(struct door *door, struct peer *peer)
 {
@@ -154,6 +162,7 @@ static void keep_safe(struct door *door, struct peer *peer)
 	struct ledger_entry *entry = &ledger->entries[number];
 	struct chat *chat = peer->session.chat;
 
+	note_last_client(door);
 	if (number == 0)
 		return;
 	entry->service = (uint8_t)settings->service;
@@ -162,8 +171,10 @@ static void keep_safe(struct door *door, struct peer *peer)
 	entry->name = peer->name;
 	(void)snprintf(entry->listener, sizeof(entry->listener), "%s", peer->listener->name);
 	peer->letter.entry = number;
-	if (chat)
+	if (chat) { /* the last process served it */
 		chat->entry = entry;
+		ledger_write_name(entry->room, chat->state.room);
+	}
 	vault_keep(door->vault, number, peer->stream.fd);
 }
 
@@ -204,6 +215,7 @@ static void welcome(struct door *door, struct listener *listener, int fd,
 	}
 	peer_name_get(fd, address, &peer->name);
 	peer->id = ++door->last_client;
+	note_last_client(door);
 	peer->listener = listener;
 	peer->reason = admit(door, listener, peer);
 	if (peer->reason || log_verbose())
@@ -335,6 +347,7 @@ int door_open(struct door *door)
 		(void)setrlimit(RLIMIT_NOFILE, &limit); /* then with what there is */
 	}
 	open = count_descriptors();
+	note_last_client(door);
 	door->reserve = SPARE_DESCRIPTORS + open - MIN(open, sockets + door->connections);
 	door_adjust(door);
 	return 0;

@@ -254,7 +254,7 @@ int handover_receive(int pair, struct handover_message *ret_message, void *label
 	if (n <= 0)
 		return n == 0 || errno == EAGAIN ? 0 : -errno;
 	*ret_message = (struct handover_message){
-		.labels = message.msg_flags & MSG_TRUNC ? 0 : (size_t)n,
+		.len = message.msg_flags & MSG_TRUNC ? 0 : (size_t)n,
 		.cut = message.msg_flags & MSG_CTRUNC,
 	};
 	rights = CMSG_FIRSTHDR(&message);
@@ -276,7 +276,7 @@ static int receive_batch(struct handover *handover, int pair, uint64_t number, u
 		return r;
 	*ret_n += message.n;
 	r = keep_fds(handover, message.fds, message.n,
-		     message.labels == sizeof(batch) && batch.handover == number, batch.first);
+		     message.len == sizeof(batch) && batch.handover == number, batch.first);
 	if (message.cut)
 		return -EMFILE;
 	return r < 0 ? r : 1;
@@ -427,7 +427,8 @@ int handover_take(struct handover_stored *stored, struct handover *ret_handover,
 
 void handover_done(struct handover *handover)
 {
-	for (size_t i = 0; i < handover->n_clients; i++)
+	/* Of what could not be taken, there is only the number. */
+	for (size_t i = 0; handover->clients && i < handover->n_clients; i++)
 		closep(&handover->clients[i]);
 	free(handover->clients);
 	if (handover->mapping)

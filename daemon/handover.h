@@ -101,8 +101,8 @@ int handover_send(int pair, const int *fds, size_t n, const void *labels, size_t
 struct handover_message {
 	int fds[HANDOVER_FDS_MAX]; /* the caller's, from then on */
 	size_t n;
-	size_t labels; /* bytes of them that have come */
-	bool cut;      /* there was no descriptor left for some of them */
+	size_t len; /* bytes of labels that came */
+	bool cut;   /* there was no descriptor left for some of them */
 };
 
 /* Returns 1; 0 when there is none any more; or a negative errno. */

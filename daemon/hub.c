@@ -329,6 +329,7 @@ static void read_letter(struct hub *hub, struct letter *letter)
 	switch ((enum hub_letter)letter->kind) {
 	case HUB_OPEN:
 		client_open(hub, CONTAINER_OF(letter, struct chat, open));
+		client_placed(hub, CONTAINER_OF(letter, struct chat, open));
 		break;
 	case HUB_GONE:
 		client_gone(hub, CONTAINER_OF(letter, struct chat, gone));

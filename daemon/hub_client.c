@@ -90,6 +90,8 @@ void client_dismiss(struct hub *hub, struct client *client, const char *kind, co
 		return;
 	}
 	client->dismissed = true;
+	if (client->chat->entry)
+		ledger_give_up(client->chat->entry); /* others may know of it already */
 	client_note_end(client, reason);
 	*dismissal = (struct dismissal){.chat = client->chat, .kind = kind, .reason = copy};
 	hub_post(hub, client->chat->worker, &dismissal->letter, LETTER_DISMISSAL);
@@ -155,7 +157,7 @@ static bool is_admin(struct hub *hub, const struct client *client)
 void client_note_nick(const struct client *client)
 {
 	if (client->chat->entry)
-		ledger_write_name(client->chat->entry->nick, client->person->nick);
+		ledger_write_nick(client->chat->entry, client->person->nick);
 }
 
 struct client *client_new(struct hub *hub, struct chat *chat, struct person *person)
@@ -208,6 +210,12 @@ void client_open(struct hub *hub, struct chat *chat)
 	refuse_banned(hub, client);
 	if (!client->dismissed)
 		greet(hub, client);
+}
+
+void client_placed(struct hub *hub, struct chat *chat)
+{
+	if (chat->entry)
+		hub_post(hub, chat->worker, &chat->open, LETTER_PLACED);
 }
 
 void client_forget(struct hub *hub, struct client *client)

@@ -493,6 +493,7 @@ void hub_take_up(struct hub *hub, const struct hub_past *from)
 		chat->n_places = 0;
 		if (!chat->client)
 			client_open(hub, chat);
+		client_placed(hub, chat);
 	}
 	clear_up(hub);
 	hub_review_people(hub);

@@ -120,8 +120,15 @@ void hub_recover(struct hub *hub, const struct hub_past *past)
 {
 	struct stored_rooms rooms = list_rooms(hub);
 
-	for (size_t i = 0; i < past->n_chats; i++)
-		recover_chat(hub, past->chats[i], &rooms);
+	for (size_t i = 0; i < past->n_chats; i++) {
+		struct chat *chat = past->chats[i];
+
+		recover_chat(hub, chat, &rooms);
+		free(STEAL(chat->places));
+		free(STEAL(chat->nick_was));
+		chat->n_places = 0;
+		client_placed(hub, chat);
+	}
 	for (size_t i = 0; i < past->n_absences; i++)
 		tell_absence(hub, &past->absences[i], find_room(&rooms, past->absences[i].room));
 	free(rooms.rooms);

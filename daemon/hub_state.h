@@ -268,6 +268,11 @@ void client_gone(struct hub *hub, struct chat *chat);
 struct client *client_new(struct hub *hub, struct chat *chat, struct person *person);
 /* Frees a client that is gone and for which nothing is under way, and says so to its worker. */
 void client_forget(struct hub *hub, struct client *client);
+/*
+ * All that a connection has at first has been posted: its name, its seats. Until its worker knows
+ * that, the ledger does not let it outlive the process.
+ */
+void client_placed(struct hub *hub, struct chat *chat);
 /* Has the ledger know what somebody is called. */
 void client_note_nick(const struct client *client);
 struct client *client_find(struct hub *hub, uint64_t id);

@@ -127,7 +127,6 @@ uint32_t ledger_take_entry(struct ledger *ledger, uint64_t id)
 	struct ledger_entry *entry;
 	uint32_t number = 0;
 
-	atomic_store_explicit(&ledger->header->last_client, id, memory_order_relaxed);
 	if (ledger->n_free_entries > 0)
 		number = ledger->free_entries[--ledger->n_free_entries];
 	else if (ledger->unused_entry < ledger->header->n_entries)
@@ -136,10 +135,12 @@ uint32_t ledger_take_entry(struct ledger *ledger, uint64_t id)
 		return 0;
 	entry = &ledger->entries[number];
 	atomic_store_explicit(&entry->idle, false, memory_order_relaxed);
-	atomic_store_explicit(&entry->incomplete, false, memory_order_relaxed);
+	atomic_store_explicit(&entry->over, false, memory_order_relaxed);
 	atomic_store_explicit(&entry->elsewhere, false, memory_order_relaxed);
-	entry->nick[0] = entry->room[0] = '\0';
-	atomic_store_explicit(&entry->id, id, memory_order_release);
+	ledger_write_nick(entry, NULL);
+	entry->room[0] = '\0';
+	atomic_signal_fence(memory_order_seq_cst);
+	atomic_store_explicit(&entry->id, id, memory_order_relaxed);
 	return number;
 }
 
@@ -200,11 +201,21 @@ void ledger_write_name(char field[static LEDGER_NICK_SIZE], const char *name)
 
 	if (len >= LEDGER_NICK_SIZE)
 		len = 0;
-	field[0] = '\0';
+	if (len > 0)
+		memcpy(field, name, len);
+	field[len] = '\0';
+}
+
+void ledger_write_nick(struct ledger_entry *entry, const char *nick)
+{
+	unsigned char next = !atomic_load_explicit(&entry->nick, memory_order_relaxed);
+
+	ledger_write_name(entry->nicks[next], nick);
 	atomic_signal_fence(memory_order_seq_cst);
-	if (len == 0)
-		return;
-	memcpy(field + 1, name + 1, len); /* with the NUL */
-	atomic_signal_fence(memory_order_seq_cst);
-	field[0] = name[0];
+	atomic_store_explicit(&entry->nick, next, memory_order_relaxed);
+}
+
+const char *ledger_nick(const struct ledger_entry *entry)
+{
+	return entry->nicks[atomic_load_explicit(&entry->nick, memory_order_relaxed) != 0];
 }

@@ -26,13 +26,17 @@ struct ledger_entry {
 	_Atomic uint64_t id; /* RETORT_CLIENT; 0: there is none */
 	/* Between messages: nothing is unfinished, unsent or unanswered. */
 	atomic_bool idle;
-	atomic_bool incomplete; /* its descriptor is not kept */
-	atomic_bool elsewhere;	/* it is in a room that ends with the process */
+	atomic_bool over;      /* it ends with the process: its descriptor is not kept, or it ends
+				  anyway */
+	atomic_bool elsewhere; /* it is in a room that ends with the process */
 	uint8_t service, framing, dialect;
 	struct peer_name name;
 	char listener[LEDGER_NAME_SIZE];
-	char nick[LEDGER_NICK_SIZE]; /* of the chat service; "" while there is none */
-	char room[LEDGER_NICK_SIZE]; /* where plain text is said; "" is nowhere */
+	/* Of the chat service, "" while there is none: one that counts, and one to be written next,
+	   as somebody may be called another name by a connection that is idle. */
+	atomic_uchar nick; /* 0 or 1 */
+	char nicks[2][LEDGER_NICK_SIZE];
+	char room[LEDGER_NICK_SIZE]; /* where plain text is said; "" is nowhere; written when busy */
 };
 
 /* A connection's seat in a room. */
@@ -46,7 +50,7 @@ struct ledger_header {
 	uint64_t magic, version;
 	uint64_t entry_size, n_entries; /* entries are behind the header */
 	uint64_t seat_size, n_seats;	/* and seats behind the entries */
-	_Atomic uint64_t last_client;	/* the number given last */
+	_Atomic uint64_t last_client;	/* the number given last to any connection */
 };
 
 struct ledger {
@@ -87,11 +91,18 @@ uint32_t ledger_take_seat(struct ledger *ledger, uint64_t id, uint64_t room, uin
 void ledger_give_entry(struct ledger *ledger, uint32_t entry);
 void ledger_give_seat(struct ledger *ledger, uint32_t seat);
 
-/*
- * Writes a name of up to LEDGER_NICK_SIZE bytes into an entry; should the end come meanwhile, it is
- * "". NULL and what is longer is "".
- */
+/* Writes a name into an entry that is busy. NULL, and what does not fit, is "". */
 void ledger_write_name(char field[static LEDGER_NICK_SIZE], const char *name);
+
+/* Likewise for the nick of any entry: should the end come meanwhile, it is the former one. */
+void ledger_write_nick(struct ledger_entry *entry, const char *nick);
+const char *ledger_nick(const struct ledger_entry *entry);
+
+/* Has a connection end with the process. From any thread. */
+static inline void ledger_give_up(struct ledger_entry *entry)
+{
+	atomic_store_explicit(&entry->over, true, memory_order_relaxed);
+}
 
 /* Says whether a connection is between messages. For entry 0, or without a ledger, does nothing. */
 static inline void ledger_set_idle(struct ledger *ledger, uint32_t entry, bool idle)

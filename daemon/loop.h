@@ -41,7 +41,10 @@ int loop_add(struct loop *loop, int fd, uint32_t events, struct watch *watch);
 /* Changes what a watched fd is watched for. */
 int loop_change(struct loop *loop, int fd, uint32_t events, struct watch *watch);
 
-/* Stops watching fd, which stays open; a descriptor that is closed needs no removal. */
+/*
+ * Stops watching fd, which stays open; a descriptor that is closed needs no removal, unless another
+ * process has a copy of it.
+ */
 void loop_remove(struct loop *loop, int fd);
 
 /* Milliseconds of CLOCK_MONOTONIC, read once in each turn. */

@@ -335,7 +335,7 @@ void peer_shut_down(struct peer *peer)
 	peer_note_busy(peer);
 	if (peer->letter.entry == 0)
 		return;
-	/* Nor does closing end these, while there is another descriptor of it. */
+	/* What is open elsewhere is not taken out of the loop by being closed here. */
 	loop_remove(peer->peers->loop, peer->stream.fd);
 	stream_shut_down(&peer->stream);
 }

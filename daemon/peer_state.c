@@ -24,6 +24,7 @@ void peer_complain(struct peer *peer, enum log_kind kind, const char *reason)
 
 void peer_set_state(struct peer *peer, enum peer_state state)
 {
+	peer_note_busy(peer); /* before anything of its end is seen */
 	peer->state = state;
 }
 

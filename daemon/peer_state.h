@@ -92,7 +92,7 @@ static inline void peer_note(struct peer *peer)
 				peer->state == PEER_SERVING && !peer->input_ended &&
 					!peer->finishing && peer->input.len == 0 &&
 					peer->stream.pending == 0 && peer->session.waiting == 0 &&
-					!peer->session.later);
+					!peer->session.later && !peer->session.unplaced);
 }
 
 /* Ends the connection at once. reason is static. */

@@ -125,6 +125,7 @@ static void read_letter(struct server *server, struct letter *letter)
 	case LETTER_FETCHED:
 	case LETTER_DISMISSAL:
 	case LETTER_SURVEY:
+	case LETTER_PLACED:
 	case LETTER_FORGOTTEN:
 	case LETTER_PEER:
 	case LETTER_DATAGRAM:

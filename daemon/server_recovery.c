@@ -74,7 +74,7 @@ static size_t count_seats(const struct seats *seats, size_t first, uint64_t id)
 }
 
 /* A name of the ledger, or NULL when it is none. Owned by the caller. */
-static char *copy_name(const char field[static LEDGER_NICK_SIZE])
+static char *copy_name(const char *field)
 {
 	return field[0] ? strndup(field, LEDGER_NICK_SIZE - 1) : NULL;
 }
@@ -90,7 +90,7 @@ static struct chat *recover_chat(struct peer *peer, const struct ledger_entry *e
 	chat->dialect = (enum dialect_id)entry->dialect;
 	chat->framing = (enum framing)entry->framing;
 	chat->state.room = copy_name(entry->room);
-	chat->nick_was = copy_name(entry->nick);
+	chat->nick_was = copy_name(ledger_nick(entry));
 	chat->places = calloc(n + 1, sizeof(*chat->places));
 	if (!chat->places || identity_get(fd, &chat->identity) < 0) {
 		session_chat_free(chat);
@@ -151,12 +151,14 @@ static void list_absences(const struct vault_remains *remains, const struct seat
 		const struct ledger_entry *entry = &ledger->entries[i];
 		size_t seat = first_seat(seats, entry->id);
 
-		if (entry->id == 0 || remains->fds[i] >= 0 || !entry->nick[0] ||
-		    !memchr(entry->nick, '\0', sizeof(entry->nick)))
+		if (entry->id == 0 || remains->fds[i] >= 0 || !*ledger_nick(entry) ||
+		    !memchr(ledger_nick(entry), '\0', LEDGER_NICK_SIZE))
 			continue;
-		for (size_t n = count_seats(seats, seat, entry->id); n > 0; n--, seat++)
-			past->absences[past->n_absences++] =
-				(struct chat_absence){entry->nick, seats->seats[seat]->room};
+		/* In memory that was damaged, two may have one number. */
+		for (size_t n = count_seats(seats, seat, entry->id);
+		     n > 0 && past->n_absences < seats->n; n--, seat++)
+			past->absences[past->n_absences++] = (struct chat_absence){
+				ledger_nick(entry), seats->seats[seat]->room};
 	}
 }
 

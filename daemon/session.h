@@ -23,6 +23,7 @@ struct session {
 	bool detects : 1;	  /* the first byte decides about the framing */
 	bool later : 1;		  /* takes no message for now, until peer_resume() */
 	bool touched : 1;	  /* has got something that is to be sent in this turn */
+	bool unplaced : 1;	  /* something that it has at first is still to come */
 	bool behind : 1;	  /* wants to know when most of what waits has been sent */
 	uint32_t waiting;	  /* messages whose answers are still to come */
 };

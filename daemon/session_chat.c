@@ -233,6 +233,7 @@ void session_chat_attach(struct chat *chat, struct peers *peers)
 	chat->audiences = peers->audiences;
 	if (entry > 0 && !chat->entry) /* else the main thread has set it */
 		chat->entry = &peers->ledger->entries[entry];
+	chat->peer->session.unplaced = chat->entry;
 }
 
 static int open_session(struct session *session, struct workspace *workspace)
@@ -382,6 +383,13 @@ void session_chat_dismissed(struct dismissal *dismissal)
 		peer_dismiss(peer, dismissal->kind, dismissal->reason, dismissal->reconnect);
 	free(dismissal->reason);
 	free(dismissal);
+}
+
+void session_chat_placed(struct audiences *audiences, struct chat *chat)
+{
+	chat->peer->session.unplaced = false;
+	if (chat->peer->state == PEER_SERVING)
+		audiences_touch(audiences, chat);
 }
 
 void session_chat_flush(struct audiences *audiences)

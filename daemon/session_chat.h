@@ -19,6 +19,7 @@ extern const struct service session_chat;
 void session_chat_welcome(struct audiences *audiences, struct welcome *welcome);
 void session_chat_reply(struct audiences *audiences, struct job *job);
 void session_chat_dismissed(struct dismissal *dismissal);
+void session_chat_placed(struct audiences *audiences, struct chat *chat);
 
 /*
  * Sends what all of them have got since the last time, in one call for each, and goes on with what

@@ -9,6 +9,8 @@
 
 #include "util.h"
 
+#define BARRIER_USEC (UINT64_C(1000) * 1000)
+
 enum {
 	PAIRS_MAX = 64,
 	SPARED = 1024,	   /* copies of what is over that are not worth the work */
@@ -92,54 +94,63 @@ static int send_entries(struct vault *vault, const struct pair *pair, const uint
 	return r;
 }
 
-/*
- * Likewise, one by one: of a connection that is over, and of which nobody has said so yet, the
- * descriptor is closed. Returns as above.
+/* Whether a pair takes nothing any more: it is full, or the manager has not stored its other end.
  */
-static int send_singly(struct vault *vault, const struct pair *pair, const uint32_t *entries,
-		       size_t n)
+static bool is_used_up(int error)
 {
-	int r = 0;
-
-	for (size_t i = 0; i < n && (r == 0 || r == -EBADF); i++)
-		r = send_entries(vault, pair, &entries[i], 1);
-	return r == -EBADF ? 0 : r;
+	return error == -EAGAIN || error == -EPIPE || error == -ECONNRESET;
 }
 
-/* Queues entries that are not in any pair that will stay. Returns 0 or a negative errno. */
-static int send_many(struct vault *vault, const uint32_t *entries, size_t n)
+/*
+ * Queues as many of entries as one message takes in the last pair, and fewer when it must: of a
+ * connection that is over, and of which nobody has said so yet, the descriptor is closed. Returns
+ * how many are done with, or a negative errno.
+ */
+static ssize_t send_some(struct vault *vault, const uint32_t *entries, size_t n)
+{
+	const struct pair *pair = &vault->full[vault->n_full - 1];
+	size_t some = MIN(n, (size_t)HANDOVER_FDS_MAX);
+	int r = send_entries(vault, pair, entries, some);
+
+	if (r == -EBADF) {
+		some = 1;
+		r = send_entries(vault, pair, entries, 1);
+	}
+	return r < 0 && r != -EBADF ? r : (ssize_t)some;
+}
+
+/*
+ * Queues entries that are not in any pair that will stay. Returns 0 or a negative errno; what was
+ * not done is then *ret_rest entries, the last ones.
+ */
+static int send_many(struct vault *vault, const uint32_t *entries, size_t n, size_t *ret_rest)
 {
 	bool fresh = false;
+	int r = 0;
 
-	while (n > 0) {
-		size_t some = MIN(n, (size_t)HANDOVER_FDS_MAX);
-		int r = vault->n_full == 0 ? -EAGAIN
-					   : send_entries(vault, &vault->full[vault->n_full - 1],
-							  entries, some);
+	while (n > 0 && r == 0) {
+		ssize_t some = vault->n_full > 0 ? send_some(vault, entries, n) : -EAGAIN;
 
-		if (r == -EBADF)
-			r = send_singly(vault, &vault->full[vault->n_full - 1], entries, some);
-		if (r == -EAGAIN && !fresh && vault->n_full < PAIRS_MAX) {
+		if (some > 0) {
+			entries += some;
+			n -= (size_t)some;
+			fresh = false;
+		} else if (is_used_up((int)some) && !fresh && vault->n_full < PAIRS_MAX) {
 			r = open_pair(vault, &vault->full[vault->n_full]);
 			vault->n_full += r == 0;
 			fresh = true;
-			if (r == 0)
-				continue;
+		} else {
+			r = (int)some;
 		}
-		if (r < 0)
-			return r;
-		fresh = false;
-		entries += some;
-		n -= some;
 	}
-	return 0;
+	*ret_rest = n;
+	return r;
 }
 
 static void give_up(struct vault *vault, const uint32_t *entries, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		atomic_store_explicit(&vault->ledger->entries[entries[i]].incomplete, true,
-				      memory_order_relaxed);
+		ledger_give_up(&vault->ledger->entries[entries[i]]);
 }
 
 /* Keeps those of entries that are not over; returns how many. */
@@ -157,44 +168,67 @@ static size_t sieve(const struct vault *vault, uint32_t *entries, size_t n)
 static int make_room(struct vault *vault)
 {
 	struct pair former = vault->single;
-	size_t n = sieve(vault, vault->recent, vault->n_recent);
-	int r = send_many(vault, vault->recent, n);
+	size_t n = sieve(vault, vault->recent, vault->n_recent), rest;
+	int r = send_many(vault, vault->recent, n, &rest);
 
 	if (r < 0)
-		give_up(vault, vault->recent, n);
+		give_up(vault, vault->recent + n - rest, rest);
 	vault->copies -= MIN(vault->copies, (uint64_t)vault->n_recent);
 	vault->n_recent = 0;
+	vault->single.fd = -1;
 	r = open_pair(vault, &vault->single);
-	if (r < 0)
-		vault->single.fd = -1;
 	drop_pair(&former);
 	return r;
 }
 
-/* Begins anew with those that are not over. */
-static void renew(struct vault *vault)
+/* Lists those that are not over. Returns them, which are the caller's, or NULL. */
+static uint32_t *list_live(const struct vault *vault, size_t *ret_n)
 {
-	struct pair former[PAIRS_MAX], single = vault->single;
-	size_t n_former = vault->n_full, n = 0;
 	uint32_t *entries = calloc(vault->live + 1, sizeof(*entries));
+	size_t n = 0;
 
-	if (!entries)
-		return; /* next time, then */
-	for (uint32_t i = 1; i < vault->ledger->unused_entry && n < vault->live; i++)
+	for (uint32_t i = 1; entries && i < vault->ledger->unused_entry && n < vault->live; i++)
 		if (vault->fds[i] >= 0)
 			entries[n++] = i;
-	memcpy(former, vault->full, sizeof(former));
+	*ret_n = n;
+	return entries;
+}
+
+static void drop_pairs(struct pair *pairs, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		drop_pair(&pairs[i]);
+}
+
+/* Begins anew with those that are not over. Returns 0, or -ENOMEM when all is as it was. */
+static int renew(struct vault *vault)
+{
+	struct pair former[PAIRS_MAX], single = vault->single;
+	size_t n_former = vault->n_full, n, rest;
+	uint32_t *entries = list_live(vault, &n);
+	int r;
+
+	if (!entries)
+		return -ENOMEM;
+	memcpy(former, vault->full, n_former * sizeof(*former));
 	vault->n_full = 0;
 	vault->copies = 0;
 	vault->n_recent = 0;
-	if (send_many(vault, entries, n) < 0)
-		give_up(vault, entries, n);
-	if (open_pair(vault, &vault->single) < 0)
-		vault->single.fd = -1;
+	vault->single.fd = -1;
+	r = send_many(vault, entries, n, &rest);
 	drop_pair(&single);
-	for (size_t i = 0; i < n_former; i++)
-		drop_pair(&former[i]);
+	drop_pairs(former, n_former);
+	if (r == -ETOOMANYREFS) {
+		/* The kernel bounds how many descriptors are queued: both at a time are too many.
+		   Whatever comes now finds those that are not in either pair lost. */
+		(void)sd_notify_barrier(false, BARRIER_USEC); /* so that they are dropped */
+		r = send_many(vault, entries + n - rest, rest, &rest);
+	}
+	if (r < 0)
+		give_up(vault, entries + n - rest, rest);
+	(void)open_pair(vault, &vault->single); /* else the next one that comes tries again */
 	free(entries);
+	return 0;
 }
 
 void vault_keep(struct vault *vault, uint32_t entry, int fd)
@@ -207,8 +241,10 @@ void vault_keep(struct vault *vault, uint32_t entry, int fd)
 	vault->live++;
 	if (vault->single.fd >= 0 && vault->n_recent < RECENT_MAX)
 		r = send_entries(vault, &vault->single, &entry, 1);
-	if (r == -EAGAIN && make_room(vault) == 0)
+	if (is_used_up(r) && make_room(vault) == 0)
 		r = send_entries(vault, &vault->single, &entry, 1);
+	if (r == -ETOOMANYREFS && vault->copies >= vault->live + SPARED && renew(vault) == 0)
+		return; /* with this one in it, if possible */
 	if (r < 0)
 		give_up(vault, &entry, 1);
 	else
@@ -223,7 +259,7 @@ void vault_forget(struct vault *vault, uint32_t entry)
 	vault->live--;
 	ledger_give_entry(vault->ledger, entry);
 	if (vault->copies > 2 * vault->live + SPARED)
-		renew(vault);
+		(void)renew(vault); /* without memory, next time */
 }
 
 int vault_new(struct ledger *ledger, struct vault **ret_vault)
@@ -265,8 +301,7 @@ void vault_free(struct vault *vault)
 		return;
 	handover_forget(HANDOVER_LEDGER);
 	drop_pair(&vault->single);
-	for (size_t i = 0; i < vault->n_full; i++)
-		drop_pair(&vault->full[i]);
+	drop_pairs(vault->full, vault->n_full);
 	ledger_free(vault->ledger);
 	free(vault->fds);
 	free(vault->recent);
@@ -277,29 +312,29 @@ void vault_free(struct vault *vault)
  * What a process that was killed has left
  */
 
-static bool is_wanted(const struct vault_remains *remains, const struct label *label)
+static bool is_wanted(const struct vault_remains *remains, uint64_t number, uint64_t id)
 {
 	const struct ledger_entry *entry;
 
-	if (!remains->ledger || label->entry == 0 ||
-	    label->entry >= remains->ledger->header->n_entries)
+	if (!remains->ledger || number == 0 || number >= remains->ledger->header->n_entries)
 		return false;
-	entry = &remains->ledger->entries[label->entry];
-	return label->id > 0 && entry->id == label->id && entry->idle && !entry->incomplete &&
-	       !entry->elsewhere && remains->fds[label->entry] < 0;
+	entry = &remains->ledger->entries[number];
+	return id > 0 && entry->id == id && entry->idle && !entry->over && !entry->elsewhere &&
+	       remains->fds[number] < 0;
 }
 
 static void take_pair(struct vault_remains *remains, int pair, uint64_t *n)
 {
-	struct label labels[HANDOVER_FDS_MAX];
 	struct handover_message message;
+	struct label labels[HANDOVER_FDS_MAX];
 
 	while (handover_receive(pair, &message, labels, sizeof(labels)) > 0) {
-		bool labelled = message.labels == message.n * sizeof(*labels);
+		const size_t n_labels = message.len / sizeof(*labels);
 
 		*n += message.n;
+		/* Fewer have come than there are labels when there was no descriptor left. */
 		for (size_t i = 0; i < message.n; i++) {
-			if (labelled && is_wanted(remains, &labels[i]))
+			if (i < n_labels && is_wanted(remains, labels[i].entry, labels[i].id))
 				remains->fds[labels[i].entry] = message.fds[i];
 			else
 				(void)close(message.fds[i]);

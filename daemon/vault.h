@@ -29,7 +29,7 @@ struct ledger *vault_ledger(const struct vault *vault);
 /* Has the manager drop all of it. NULL is nothing. */
 void vault_free(struct vault *vault);
 
-/* Keeps a connection's descriptor; whatever goes wrong makes the entry incomplete. */
+/* Keeps a connection's descriptor; whatever goes wrong has it end with the process. */
 void vault_keep(struct vault *vault, uint32_t entry, int fd);
 
 /* A connection is over. */

@@ -223,6 +223,9 @@ static void read_letter(struct worker *worker, struct letter *letter)
 	case LETTER_SURVEY:
 		answer_survey(worker, CONTAINER_OF(letter, struct survey, letter));
 		break;
+	case LETTER_PLACED:
+		session_chat_placed(&worker->audiences, CONTAINER_OF(letter, struct chat, open));
+		break;
 	case LETTER_FORGOTTEN:
 		forget(worker, CONTAINER_OF(letter, struct chat, gone));
 		break;

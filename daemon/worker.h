@@ -32,6 +32,7 @@ enum letter_kind {
 	LETTER_FETCHED,	  /* a struct fetch */
 	LETTER_DISMISSAL, /* a struct dismissal; freed */
 	LETTER_SURVEY,	  /* a struct survey; comes back */
+	LETTER_PLACED,	  /* a struct chat: it has its name and its seats */
 	LETTER_FORGOTTEN, /* a struct chat: the hub speaks of it no more */
 	LETTER_LET_GO,	  /* the hub says nothing more: give every connection back as it is */
 	/* from a worker */

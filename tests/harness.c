@@ -55,7 +55,7 @@ static void show_logs(const char *directory)
 	char pattern[PATH_MAX];
 	glob_t found = {0};
 
-	(void)snprintf(pattern, sizeof pattern, "%s/*/log", directory);
+	(void)snprintf(pattern, sizeof pattern, "%s/*/log*", directory);
 	if (glob(pattern, 0, NULL, &found) == 0)
 		for (size_t i = 0; i < found.gl_pathc; i++)
 			show_log(found.gl_pathv[i]);

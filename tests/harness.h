@@ -101,6 +101,7 @@ enum { SERVER_LISTENING_MAX = 256, SERVER_PATH_MAX = 108 };
  * their clients.
  */
 struct server_setup {
+	const char *program;		/* in place of the daemon; NULL: the daemon */
 	const char *config;		/* written to a file, which is given by -c; NULL: none */
 	const char *const *arguments;	/* further arguments, NULL at the end; NULL: none */
 	const char *const *environment; /* further "NAME=VALUE"s, NULL at the end; NULL: none */
@@ -117,9 +118,22 @@ struct server_listening {
 	char address[SERVER_PATH_MAX + 32];
 };
 
+/* What the daemon has said to its service manager. */
+struct server_notification {
+	const char *text; /* its lines */
+	struct ucred sender;
+	int *fds; /* whoever keeps one sets it to -1 here; the others are closed */
+	size_t n_fds;
+};
+
 /* A running daemon. */
 struct server {
-	pid_t pid;			 /* 0: not running */
+	pid_t pid; /* 0: not running */
+	/*
+	 * Sees every notification that is taken; while it is set, they are also taken while the end
+	 * is awaited. NULL: nobody.
+	 */
+	void (*on_notification)(struct server *server, struct server_notification *notification);
 	int notify;			 /* our end of $NOTIFY_SOCKET; owned */
 	char directory[SERVER_PATH_MAX]; /* $RUNTIME_DIRECTORY; holds all below, and "state" */
 	char config[SERVER_PATH_MAX];	 /* the configuration file */

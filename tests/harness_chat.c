@@ -177,6 +177,17 @@ static PRINTF(2, 0) char *make_config(const char *settings, const char *chat, va
 	return text;
 }
 
+char *chat_config(const char *settings, const char *chat, ...)
+{
+	va_list arguments;
+	char *text;
+
+	va_start(arguments, chat);
+	text = make_config(settings, chat, arguments);
+	va_end(arguments);
+	return text;
+}
+
 void chat_start(struct server *server, const char *settings, const char *chat, ...)
 {
 	CLEANUP(freep) char *text = NULL;

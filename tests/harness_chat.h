@@ -33,6 +33,9 @@ struct chatter {
  */
 void chat_start(struct server *server, const char *settings, const char *chat, ...) PRINTF(3, 4);
 
+/* That configuration, for a daemon that is started otherwise; malloc()ed. */
+char *chat_config(const char *settings, const char *chat, ...) PRINTF(2, 3);
+
 /* Writes that configuration anew and has it reloaded, and waits until it is in effect. */
 void chat_reload(struct server *server, const char *settings, const char *chat, ...) PRINTF(3, 4);
 

@@ -24,12 +24,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FIRST_FD = 3, PARKED_FD = 200, ARGUMENTS_MAX = 64 };
+enum { FIRST_FD = 3, ARGUMENTS_MAX = 64, NOTIFIED_FDS = 253 };
 
 static const char *const foreign_environment[] = {
-	"NOTIFY_SOCKET",  "JOURNAL_STREAM",  "INVOCATION_ID",	"LISTEN_PID",
-	"LISTEN_FDS",	  "LISTEN_FDNAMES",  "WATCHDOG_USEC",	"WATCHDOG_PID",
-	"RETORT_ADDRESS", "STATE_DIRECTORY", "XDG_RUNTIME_DIR", "MAINPID",
+	"NOTIFY_SOCKET",   "JOURNAL_STREAM", "INVOCATION_ID", "LISTEN_PID",	"LISTEN_FDS",
+	"LISTEN_FDNAMES",  "WATCHDOG_USEC",  "WATCHDOG_PID",  "RETORT_ADDRESS", "STATE_DIRECTORY",
+	"XDG_RUNTIME_DIR", "MAINPID",	     "FDSTORE",
 };
 
 /* ---- starting ---- */
@@ -58,6 +58,8 @@ static void open_notify(struct server *server, char path[static SERVER_PATH_MAX]
 	(void)unlink(path); /* of an earlier run in the same directory */
 	server->notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	ck_assert_int_ge(server->notify, 0);
+	ck_assert_int_eq(
+		setsockopt(server->notify, SOL_SOCKET, SO_PASSCRED, &(int){1}, sizeof(int)), 0);
 	ck_assert_int_eq(bind(server->notify, (struct sockaddr *)&address, sizeof address), 0);
 	ck_assert_int_eq(chmod(path, 0777), 0);
 }
@@ -90,13 +92,20 @@ static void die(const char *what)
 /* In the child: gives the sockets the numbers that sd_listen_fds(3) promises. */
 static void pass_fds(const struct server_setup *setup)
 {
+	int *parked = calloc(setup->n_fds + 1, sizeof *parked); /* until exec() */
+	int beyond = FIRST_FD + (int)setup->n_fds;
 	char text[32];
 
+	if (!parked)
+		die("calloc");
+	/* First out of the way of all the numbers that are to be given. */
+	for (size_t i = 0; i < setup->n_fds; i++) {
+		parked[i] = fcntl(setup->fds[i], F_DUPFD_CLOEXEC, beyond);
+		if (parked[i] < 0)
+			die("fcntl");
+	}
 	for (size_t i = 0; i < setup->n_fds; i++)
-		if (dup2(setup->fds[i], PARKED_FD + (int)i) < 0)
-			die("dup2");
-	for (size_t i = 0; i < setup->n_fds; i++)
-		if (dup2(PARKED_FD + (int)i, FIRST_FD + (int)i) < 0)
+		if (dup2(parked[i], FIRST_FD + (int)i) < 0)
 			die("dup2");
 	if (close_range(FIRST_FD + (unsigned)setup->n_fds, ~0U, 0) < 0)
 		die("close_range");
@@ -182,7 +191,7 @@ void server_spawn(struct server *server, const struct server_setup *setup)
 	for (char *word = strtok(words, " "); word && n < ARGUMENTS_MAX / 2;
 	     word = strtok(NULL, " "))
 		arguments[n++] = word;
-	arguments[n++] = (char *)daemon_path(path);
+	arguments[n++] = (char *)(setup->program ? setup->program : daemon_path(path));
 	if (setup->config) {
 		write_config(server, setup->config);
 		arguments[n++] = "-c";
@@ -273,6 +282,52 @@ static bool note(struct server *server, char *text, const char *line)
 	return found;
 }
 
+/* Gives what came with a notification to whoever keeps it, or closes it. */
+static void take_notified(struct server *server, struct msghdr *message, const char *text)
+{
+	struct server_notification notification = {.text = text};
+	int fds[NOTIFIED_FDS];
+
+	for (struct cmsghdr *one = CMSG_FIRSTHDR(message); one; one = CMSG_NXTHDR(message, one)) {
+		if (one->cmsg_type == SCM_CREDENTIALS)
+			memcpy(&notification.sender, CMSG_DATA(one), sizeof notification.sender);
+		if (one->cmsg_type != SCM_RIGHTS)
+			continue;
+		notification.n_fds = (one->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		memcpy(fds, CMSG_DATA(one), notification.n_fds * sizeof(int));
+	}
+	notification.fds = fds;
+	if (server->on_notification)
+		server->on_notification(server, &notification);
+	for (size_t i = 0; i < notification.n_fds; i++)
+		closep(&fds[i]);
+}
+
+/* Takes a notification that has come; returns false when there is none. */
+static bool next_notification(struct server *server, const char *line, bool *found)
+{
+	union {
+		struct cmsghdr aligned;
+		char bytes[CMSG_SPACE(NOTIFIED_FDS * sizeof(int)) +
+			   CMSG_SPACE(sizeof(struct ucred))];
+	} control;
+	char text[4096];
+	struct iovec into = {text, sizeof text - 1};
+	struct msghdr message = {.msg_iov = &into,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof control};
+	ssize_t len = recvmsg(server->notify, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (len < 0)
+		return false;
+	ck_assert_int_eq(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC), 0);
+	text[len] = 0;
+	take_notified(server, &message, text);
+	*found |= note(server, text, line);
+	return true;
+}
+
 void server_wait_notify(struct server *server, const char *line)
 {
 	uint64_t deadline = harness_now() + (uint64_t)harness_patience();
@@ -285,18 +340,11 @@ void server_wait_notify(struct server *server, const char *line)
 			{.fd = server->notify, .events = POLLIN},
 			{.fd = end, .events = POLLIN},
 		};
-		char text[2048];
-		ssize_t len;
 
 		ck_assert_msg(harness_now() < deadline, "no notification %s", line);
 		(void)poll(polled, 2, 1000); /* a failure ends at the deadline */
-		len = recv(server->notify, text, sizeof text - 1, MSG_DONTWAIT);
-		if (len >= 0) {
-			text[len] = 0;
-			found = note(server, text, line);
-		} else {
+		if (!next_notification(server, line, &found))
 			ck_assert_msg(!(polled[1].revents & POLLIN), "it ended before %s", line);
-		}
 	}
 }
 
@@ -304,15 +352,9 @@ bool server_has_notified(struct server *server, const char *line)
 {
 	bool found = false;
 
-	for (;;) {
-		char text[2048];
-		ssize_t len = recv(server->notify, text, sizeof text - 1, MSG_DONTWAIT);
-
-		if (len < 0)
-			return found;
-		text[len] = 0;
-		found |= note(server, text, line);
-	}
+	while (next_notification(server, line, &found))
+		;
+	return found;
 }
 
 char *server_wait_log(struct server *server, const char *text)
@@ -474,12 +516,21 @@ void server_signal(struct server *server, int signal)
 
 int server_wait_end(struct server *server)
 {
+	uint64_t deadline = harness_now() + (uint64_t)harness_patience();
 	CLEANUP(closep) int end = pidfd_open(server->pid, 0);
-	struct pollfd polled = {.fd = end, .events = POLLIN};
+	struct pollfd polled[] = {
+		{.fd = end, .events = POLLIN},
+		{.fd = server->on_notification ? server->notify : -1, .events = POLLIN},
+	};
 	int status;
 
 	ck_assert_int_ge(end, 0);
-	ck_assert_msg(poll(&polled, 1, harness_patience()) == 1, "the daemon does not end");
+	while (!(polled[0].revents & POLLIN)) {
+		ck_assert_msg(harness_now() < deadline, "the daemon does not end");
+		(void)poll(polled, 2, 1000); /* a failure ends at the deadline */
+		if (server->on_notification)
+			(void)server_has_notified(server, "");
+	}
 	ck_assert_int_eq(waitpid(server->pid, &status, 0), server->pid);
 	server->pid = 0;
 	return status;

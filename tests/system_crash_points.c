@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * A daemon with crash_safe that is killed at every moment of a scene, one after the other: before
+ * and after each call to the kernel and each allocation, in whichever thread. Whoever took no part
+ * in what happened then goes on, and whoever goes on sees nothing wrong, nothing twice and nothing
+ * missing. $RETORT_TEST_ROUNDS is how many moments are tried; the scene has some thousand.
+ */
+
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+
+#include "harness_survivor.h"
+
+enum {
+	LENGTH,
+	RAW,
+	LINE,
+	STILL_LENGTH, /* those called still take no part */
+	STILL_LINE,
+	ANNA, /* in "ops", as the next two */
+	BEN,
+	CLEO,
+	STILL_DORA, /* in "quiet", as the next one */
+	STILL_EMIL,
+	CHIEF, /* on a Unix socket, so that the system says who that is */
+	CAST,
+	GUEST = CAST, /* comes and goes */
+	ALL
+};
+
+static const struct {
+	enum survivor_kind kind;
+	bool on_unix;
+	const char *nick, *room;
+} parts[CAST] = {
+	[LENGTH] = {SURVIVOR_LENGTH, false, "", ""},
+	[RAW] = {SURVIVOR_RAW, true, "", ""},
+	[LINE] = {SURVIVOR_LINE, false, "", ""},
+	[STILL_LENGTH] = {SURVIVOR_LENGTH, true, "", ""},
+	[STILL_LINE] = {SURVIVOR_LINE, true, "", ""},
+	[ANNA] = {SURVIVOR_CHAT, false, "anna", "ops"},
+	[BEN] = {SURVIVOR_CHAT, false, "ben", "ops"},
+	[CLEO] = {SURVIVOR_TALK, false, "cleo", "ops"},
+	[STILL_DORA] = {SURVIVOR_CHAT, false, "dora", "quiet"},
+	[STILL_EMIL] = {SURVIVOR_TALK, false, "emil", "quiet"},
+	[CHIEF] = {SURVIVOR_CHAT, true, "", ""},
+};
+
+struct scene {
+	struct manager manager;
+	struct survivor cast[ALL];
+	struct survivor_log ops, quiet;
+	_Atomic int64_t *countdown;
+	int end; /* of the daemon: a pidfd; owned */
+	unsigned renamed;
+	bool kicks, kicked; /* the guest is to be closed; the chief knows that it is */
+};
+
+/* ---- what happens ---- */
+
+static bool is_over(const struct scene *scene)
+{
+	siginfo_t info = {0};
+
+	return waitid(P_PID, (id_t)scene->manager.server.pid, &info,
+		      WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	       info.si_pid != 0;
+}
+
+static void speak(struct scene *scene, unsigned speaker)
+{
+	static const unsigned members[] = {ANNA, BEN, CLEO};
+	size_t before[ARRAY_SIZE(members)];
+
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++)
+		before[i] = scene->cast[members[i]].n_got;
+	survivor_say(&scene->cast[speaker]);
+	survivor_await(&scene->cast[speaker], scene->end);
+	/* The text dialect hides from its speaker what they say. */
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++)
+		if (members[i] != speaker || speaker != CLEO)
+			survivor_await_got(&scene->cast[members[i]], before[i] + 1, scene->end);
+}
+
+static void ask_in_pieces(struct scene *scene)
+{
+	survivor_send(&scene->cast[LENGTH], 1000, 400);
+	survivor_send_rest(&scene->cast[LENGTH]);
+	survivor_await(&scene->cast[LENGTH], scene->end);
+}
+
+static void ask_raw(struct scene *scene)
+{
+	survivor_send(&scene->cast[RAW], 50, 0);
+	survivor_await(&scene->cast[RAW], scene->end);
+}
+
+static void ask_twice(struct scene *scene)
+{
+	survivor_send(&scene->cast[LINE], 10, 0);
+	survivor_send(&scene->cast[LINE], 20, 0);
+	survivor_await(&scene->cast[LINE], scene->end);
+}
+
+static void rename_ben(struct scene *scene)
+{
+	struct survivor *ben = &scene->cast[BEN];
+	char request[64], nick[16];
+
+	(void)snprintf(nick, sizeof nick, "ben%u", ++scene->renamed);
+	(void)snprintf(request, sizeof request, "{'op':'hello','nick':'%s'}", nick);
+	survivor_ask(ben, request);
+	(void)snprintf(ben->nick, sizeof ben->nick, "%s", nick);
+	survivor_await(ben, scene->end);
+}
+
+static void leave_and_return(struct scene *scene)
+{
+	struct survivor *anna = &scene->cast[ANNA];
+	char request[64];
+
+	survivor_ask(anna, "{'op':'leave','room':'ops'}");
+	survivor_await(anna, scene->end);
+	(void)snprintf(request, sizeof request, "{'op':'join','room':'ops','since':%lu}",
+		       (unsigned long)anna->seen);
+	survivor_ask(anna, request);
+	survivor_await(anna, scene->end);
+}
+
+static void visit(struct scene *scene, enum survivor_kind kind)
+{
+	const bool chats = kind >= SURVIVOR_CHAT;
+	struct survivor *guest = &scene->cast[GUEST];
+
+	survivor_enter(guest, &scene->manager, kind, false, chats ? "gail" : "",
+		       chats ? "ops" : "", scene->end);
+	if (!chats)
+		survivor_send(guest, 10, 0);
+	survivor_await(guest, scene->end);
+	if (kind == SURVIVOR_LENGTH) {
+		shut_down(guest->fd);
+		while (!guest->lost && !is_over(scene))
+			survivor_await_got(guest, SIZE_MAX, scene->end);
+	}
+	survivor_done(guest);
+}
+
+static void visit_length(struct scene *scene)
+{
+	visit(scene, SURVIVOR_LENGTH);
+}
+
+static void visit_chat(struct scene *scene)
+{
+	visit(scene, SURVIVOR_CHAT);
+}
+
+static void visit_talk(struct scene *scene)
+{
+	visit(scene, SURVIVOR_TALK);
+}
+
+/* Whatever the chief has been told has happened. */
+static void kick(struct scene *scene)
+{
+	struct survivor *guest = &scene->cast[GUEST], *chief = &scene->cast[CHIEF];
+
+	survivor_enter(guest, &scene->manager, SURVIVOR_CHAT, false, "hugo", "", scene->end);
+	if (is_over(scene))
+		return;
+	scene->kicks = true;
+	survivor_ask(chief, "{'op':'kick','nick':'hugo'}");
+	survivor_await(chief, scene->end);
+	scene->kicked = !chief->lost && !survivor_is_owed(chief);
+	while (!guest->lost && !is_over(scene))
+		survivor_await_got(guest, SIZE_MAX, scene->end);
+}
+
+static void anna_speaks(struct scene *scene)
+{
+	speak(scene, ANNA);
+}
+
+static void cleo_speaks(struct scene *scene)
+{
+	speak(scene, CLEO);
+}
+
+static const struct step {
+	void (*act)(struct scene *scene);
+	unsigned takes_part; /* bits of those who may be lost */
+} steps[] = {
+	{ask_in_pieces, 1U << LENGTH},
+	{ask_raw, 1U << RAW},
+	{ask_twice, 1U << LINE},
+	{anna_speaks, 1U << ANNA | 1U << BEN | 1U << CLEO},
+	{cleo_speaks, 1U << ANNA | 1U << BEN | 1U << CLEO},
+	{rename_ben, 1U << BEN},
+	{leave_and_return, 1U << ANNA | 1U << BEN | 1U << CLEO},
+	{visit_length, 0},
+	{visit_chat, 1U << ANNA | 1U << BEN | 1U << CLEO},
+	{visit_talk, 1U << ANNA | 1U << BEN | 1U << CLEO},
+	{kick, 1U << CHIEF | 1U << ANNA | 1U << BEN | 1U << CLEO},
+};
+
+/* ---- what follows ---- */
+
+static void enter(struct scene *scene, unsigned part)
+{
+	survivor_enter(&scene->cast[part], &scene->manager, parts[part].kind, parts[part].on_unix,
+		       parts[part].nick, parts[part].room, -1);
+	ck_assert_msg(!scene->cast[part].lost, "the new process closes %u", part);
+}
+
+static bool is_among(const json_t *members, const char *nick)
+{
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach((json_t *)members, i, one)
+		if (strcmp(member_string(one, "nick"), nick) == 0)
+			return true;
+	return false;
+}
+
+/* Those who go on are where they were, by their names, and the others are not. */
+static void look_who_is_there(struct scene *scene)
+{
+	CHATTER judge = {0};
+	json_t *reply;
+
+	chatter_open(&judge, &scene->manager.server, "chat", "tcp:");
+	expect_ok(&judge, "{'op':'join','room':'ops'}");
+	reply = chatter_ask(&judge, "{'op':'who','room':'ops'}");
+	for (unsigned i = ANNA; i <= CLEO; i++)
+		if (!*scene->cast[i].nick || is_among(json_object_get(reply, "members"),
+						      scene->cast[i].nick) == scene->cast[i].lost)
+			ck_abort_msg("%s is %s, but there are %s", scene->cast[i].nick,
+				     scene->cast[i].lost ? "lost" : "there",
+				     json_dumps(reply, JSON_COMPACT));
+	json_decref(reply);
+}
+
+static void check_guest(struct scene *scene)
+{
+	struct survivor *guest = &scene->cast[GUEST];
+
+	if (scene->kicked || (scene->kicks && !scene->cast[CHIEF].lost))
+		while (!guest->lost)
+			survivor_await_got(guest, SIZE_MAX, -1);
+	scene->kicks = scene->kicked = false;
+	survivor_done(guest);
+}
+
+static void check_all(struct scene *scene, unsigned may_be_lost, const char *when)
+{
+	for (unsigned i = 0; i < CAST; i++) {
+		struct survivor *one = &scene->cast[i];
+
+		survivor_send_rest(one);
+		survivor_await(one, -1);
+		survivor_receive(one);
+		ck_assert_msg(!one->lost || may_be_lost & 1U << i, "%u is lost %s", i, when);
+	}
+	check_guest(scene);
+	survivors_settle(&scene->manager, scene->cast, CAST, "ops", &scene->ops);
+	survivors_settle(&scene->manager, scene->cast, CAST, "quiet", &scene->quiet);
+	look_who_is_there(scene);
+	for (unsigned i = 0; i < CAST; i++)
+		if (!scene->cast[i].lost)
+			survivor_assert_serves(&scene->cast[i]);
+	for (unsigned i = STILL_DORA; i <= STILL_EMIL; i++)
+		ck_assert_msg(scene->cast[i].told == 0, "%s was told of somebody %s", parts[i].nick,
+			      when);
+	for (unsigned i = 0; i < CAST; i++)
+		if (scene->cast[i].lost)
+			enter(scene, i);
+}
+
+/* Plays the scene. Returns in which step the daemon was killed; as many as there are: in none. */
+static size_t play(struct scene *scene)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(steps); i++) {
+		steps[i].act(scene);
+		if (is_over(scene))
+			break;
+	}
+	return i;
+}
+
+/* Returns whether the daemon was killed at that moment. */
+static bool try_moment(struct scene *scene, int64_t moment)
+{
+	unsigned may_be_lost;
+	char when[64];
+	size_t at;
+
+	scene->end = pidfd_open(scene->manager.server.pid, 0);
+	ck_assert_int_ge(scene->end, 0);
+	*scene->countdown = moment;
+	at = play(scene);
+	*scene->countdown = 0;
+	closep(&scene->end);
+	if (at == ARRAY_SIZE(steps))
+		return false;
+	(void)server_wait_end(&scene->manager.server);
+	manager_resume(&scene->manager);
+	/* The last turn of the step before may not have been over. */
+	may_be_lost = steps[at].takes_part | (at > 0 ? steps[at - 1].takes_part : 0);
+	(void)snprintf(when, sizeof when, "at moment %ld, in step %zu", (long)moment, at);
+	check_all(scene, may_be_lost, when);
+	ck_assert_uint_le(manager_count(&scene->manager, NULL), 8);
+	return true;
+}
+
+static _Atomic int64_t *map_countdown(const struct manager *manager)
+{
+	char path[SERVER_PATH_MAX + 16], preload[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", preload, sizeof preload - 32);
+	_Atomic int64_t *mapped;
+	const int64_t none = 0;
+	int fd;
+
+	ck_assert_int_gt(len, 0);
+	preload[len] = 0;
+	(void)strcpy(strrchr(preload, '/'), "/preload_kill.so");
+	(void)snprintf(path, sizeof path, "%s/countdown", manager->server.directory);
+	file_write(path, &none, sizeof none);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	mapped = mmap(NULL, sizeof *mapped, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ck_assert(mapped != MAP_FAILED);
+	(void)close(fd); /* the mapping stays */
+	ck_assert_int_eq(setenv("RETORT_TEST_KILL", path, 1), 0);
+	ck_assert_int_eq(setenv("LD_PRELOAD", preload, 1), 0);
+	return mapped;
+}
+
+static size_t rounds(void)
+{
+	const char *given = getenv("RETORT_TEST_ROUNDS");
+
+	return given ? strtoul(given, NULL, 10) : 150;
+}
+
+START_TEST(at_any_moment)
+{
+	struct scene *scene = calloc(1, sizeof *scene);
+	struct random random;
+	size_t n, tried = 0, fds;
+	int64_t moment = 1, moments;
+
+	ck_assert_ptr_nonnull(scene);
+	if (harness_slow()) {
+		harness_skip("a checker has these calls of its own");
+		return;
+	}
+	random_init_run(&random, "at_any_moment");
+	survivor_prepare(&scene->manager);
+	scene->countdown = map_countdown(&scene->manager);
+	survivor_start(&scene->manager, "crash_safe = true; workers = 1;", "");
+	for (unsigned i = 0; i < CAST; i++)
+		enter(scene, i);
+	survivors_settle(&scene->manager, scene->cast, CAST, "quiet", &scene->quiet);
+	scene->cast[STILL_DORA].told = 0; /* of the other */
+	/* How many moments there are. */
+	ck_assert(!try_moment(scene, INT64_MAX / 2));
+	*scene->countdown = INT64_MAX / 2;
+	scene->end = -1;
+	(void)play(scene);
+	moments = INT64_MAX / 2 - *scene->countdown;
+	*scene->countdown = 0;
+	check_all(scene, 0, "without a crash");
+	fds = server_fds(&scene->manager.server);
+	n = MIN(rounds(), (size_t)moments);
+	for (; try_moment(scene, moment); tried++)
+		moment += 1 + (int64_t)random_below(&random, 2 * (size_t)moments / n - 1);
+	check_all(scene, 0, "at the end");
+	printf("%zu of %ld moments\n", tried, (long)moments);
+	ck_assert_uint_ge(tried, n / 4);
+	server_wait_fds(&scene->manager.server, fds + 4);
+	for (unsigned i = 0; i < ALL; i++)
+		survivor_done(&scene->cast[i]);
+	survivor_log_done(&scene->ops);
+	survivor_log_done(&scene->quiet);
+	manager_stop(&scene->manager);
+	free(scene);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("crash_points");
+
+	harness_add(suite, at_any_moment);
+	return harness_main(suite);
+}

@@ -1,0 +1,610 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * A restart as the service sees it: clients under load and clients that come meanwhile, limits and
+ * numbers that go on, another configuration for those who are carried over, and nothing that leaks.
+ */
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+
+#include "harness_chat.h"
+#include "harness_handover.h"
+
+/* ---- load ---- */
+
+START_TEST(many_restarts_under_load)
+{
+	enum { LOADS = 6 };
+	static const enum framing framings[] = {FRAMING_LENGTH, FRAMING_LENGTH, FRAMING_LINE};
+	static const char *const listeners[] = {"length", "length", "line"};
+	const int restarts = (int)harness_rounds(20, 4);
+	struct load loads[LOADS];
+	struct manager manager;
+
+	handover_start(&manager, "workers = 2;");
+	for (size_t i = 0; i < LOADS; i++)
+		load_start(
+			&loads[i],
+			server_address(&manager.server, listeners[i % 3], handover_schemes[i % 2]),
+			framings[i % 3]);
+	for (int i = 0; i < restarts; i++) {
+		uint64_t before = server_counter(&manager.server, "length", "messages");
+
+		/* Every daemon is at work before it goes. */
+		(void)server_wait_counter(&manager.server, "length", "messages", before + 100);
+		manager_restart(&manager);
+	}
+	for (size_t i = 0; i < LOADS; i++)
+		load_stop(&loads[i]);
+	manager_stop(&manager);
+}
+END_TEST
+
+START_TEST(many_clients)
+{
+	const size_t wish = harness_rounds(1500, 200);
+	const size_t n = MIN(wish, harness_raise_files(wish + 200) - 200);
+	int *fds = calloc(n, sizeof *fds);
+	struct manager manager;
+
+	ck_assert_ptr_nonnull(fds);
+	handover_start(&manager, "workers = 2;");
+	for (size_t i = 0; i < n; i++) {
+		fds[i] = client(&manager.server, "length", handover_schemes[i % 2]);
+		send_text(fds[i], "4         a");
+	}
+	handover_wait_clients(&manager, n);
+	for (int i = 0; i < 2; i++) {
+		manager_restart(&manager);
+		ck_assert_uint_eq(server_counter(&manager.server, NULL, "clients now"), n);
+	}
+	for (size_t i = 0; i < n; i++) {
+		send_text(fds[i], "bcd");
+		expect_frame(fds[i], "ABCD", 4);
+		(void)close(fds[i]);
+	}
+	free(fds);
+	manager_stop(&manager);
+}
+END_TEST
+
+/* ---- who comes meanwhile ---- */
+
+START_TEST(clients_that_come_between_two_daemons)
+{
+	struct manager manager;
+	int fds[2];
+
+	handover_start(&manager, "");
+	manager_hand_over(&manager);
+	for (size_t i = 0; i < 2; i++) {
+		fds[i] = client(&manager.server, "length", handover_schemes[i]);
+		send_frame(fds[i], "meanwhile", 9);
+	}
+	manager_resume(&manager);
+	for (size_t i = 0; i < 2; i++) {
+		expect_frame(fds[i], "MEANWHILE", 9);
+		hang_up(&fds[i]);
+	}
+	manager_stop(&manager);
+}
+END_TEST
+
+/* A socket that the daemon has opened itself is stored with its clients, and waits likewise. */
+START_TEST(sockets_of_the_daemons_own)
+{
+	static const char config[] =
+		"listeners: ({ name = \"a\"; listen = [ \"unix:a.sock\", \"tcp://127.0.0.1:0\", "
+		"\"udp://127.0.0.1:0\" ]; });";
+	CLEANUP(closep) int old = -1, tcp = -1, local = -1, udp = -1;
+	struct manager manager;
+	unsigned port;
+	char byte;
+
+	manager_init(&manager);
+	manager_start(&manager, "%s", config);
+	port = server_port(&manager.server, "a", "tcp:");
+	old = client(&manager.server, "a", NULL);
+	udp = client(&manager.server, "a", "udp:");
+	send_frame(old, "x", 1);
+	expect_frame(old, "x", 1);
+	for (int i = 0; i < 3; i++) {
+		manager_hand_over(&manager);
+		ck_assert_uint_ge(manager_count(&manager, "a"), 3);
+		tcp = client(&manager.server, "a", "tcp:");
+		local = client(&manager.server, "a", "unix:");
+		send_frame(tcp, "tcp", 3);
+		send_frame(local, "unix", 4);
+		send_all(udp, "u", 1);
+		manager_resume(&manager);
+		expect_frame(tcp, "tcp", 3);
+		expect_frame(local, "unix", 4);
+		recv_exactly(udp, &byte, 1);
+		ck_assert_int_eq(byte, 'u');
+		send_frame(old, "old", 3);
+		expect_frame(old, "old", 3);
+		ck_assert_uint_eq(server_port(&manager.server, "a", "tcp:"), port);
+		hang_up(&tcp);
+		hang_up(&local);
+	}
+	manager_stop(&manager);
+}
+END_TEST
+
+START_TEST(datagrams_meanwhile)
+{
+	CLEANUP(closep) int fd = -1;
+	struct manager manager;
+	const char *address;
+
+	manager_init(&manager);
+	address = manager_listen(&manager, "u", "udp://127.0.0.1:0");
+	manager_start(
+		&manager,
+		"listeners: ({ name = \"u\"; listen = \"%s\"; transforms = [ \"upper\" ]; });",
+		address);
+	fd = connect_to(address);
+	for (int round = 0; round < 3; round++) {
+		for (char c = 'a'; c < 'f'; c++)
+			send_all(fd, &c, 1);
+		manager_hand_over(&manager);
+		for (char c = 'f'; c < 'k'; c++)
+			send_all(fd, &c, 1);
+		manager_resume(&manager);
+		for (char c = 'A'; c < 'K'; c++) {
+			char got[2];
+
+			ck_assert_int_eq(recv(fd, got, sizeof got, 0), 1);
+			ck_assert_int_eq(got[0], c);
+		}
+	}
+	manager_stop(&manager);
+}
+END_TEST
+
+/* ---- numbers and limits ---- */
+
+/* The numbers of the clients of this listener, ascending as they came; returns how many. */
+static size_t client_numbers(const struct manager *manager, const char *listener,
+			     json_int_t *numbers, size_t max)
+{
+	CHATTER control = {0};
+	json_t *reply, *one;
+	size_t n = 0, i;
+
+	chatter_open_control(&control, &manager->server, FRAMING_LENGTH);
+	reply = chatter_ask(&control, "{'op':'clients'}");
+	json_array_foreach(json_object_get(reply, "clients"), i, one) {
+		size_t at = n;
+
+		if (strcmp(member_string(one, "listener"), listener) != 0)
+			continue;
+		ck_assert_uint_lt(n++, max);
+		for (; at > 0 && numbers[at - 1] > member_integer(one, "client"); at--)
+			numbers[at] = numbers[at - 1];
+		numbers[at] = member_integer(one, "client");
+	}
+	json_decref(reply);
+	return n;
+}
+
+START_TEST(client_numbers_go_on)
+{
+	CLEANUP(closep) int one = -1, two = -1, gone = -1, young = -1;
+	json_int_t before[8], after[8], last;
+	struct manager manager;
+
+	handover_start(&manager, "");
+	one = client(&manager.server, "length", "tcp:");
+	handover_ask(one);
+	two = client(&manager.server, "length", "unix:");
+	handover_ask(two);
+	gone = client(&manager.server, "length", "tcp:");
+	handover_ask(gone);
+	ck_assert_uint_eq(client_numbers(&manager, "length", before, 8), 3);
+	last = before[2];
+	hang_up(&gone);
+	(void)server_wait_counter(&manager.server, "length", "clients gone", 1);
+	for (int i = 0; i < 3; i++) {
+		manager_restart(&manager);
+		ck_assert_uint_eq(client_numbers(&manager, "length", after, 8), 2);
+		ck_assert_int_eq(after[0], before[0]);
+		ck_assert_int_eq(after[1], before[1]);
+		/* No number is used again, not even that of one who has left. */
+		young = client(&manager.server, "length", "tcp:");
+		handover_ask(young);
+		ck_assert_uint_eq(client_numbers(&manager, "length", after, 8), 3);
+		ck_assert_int_gt(after[2], last);
+		last = after[2];
+		hang_up(&young);
+		(void)server_wait_counter(&manager.server, "length", "clients gone", 1);
+	}
+	manager_stop(&manager);
+}
+END_TEST
+
+/* What an administrator is told of a client goes on, rather than begin anew. */
+START_TEST(what_is_known_of_a_client)
+{
+	CHATTER control = {0};
+	CLEANUP(closep) int fd = -1;
+	json_t *before, *after, *one;
+	struct manager manager;
+
+	handover_start(&manager, "");
+	fd = client(&manager.server, "length", "tcp:");
+	for (int i = 0; i < 5; i++)
+		handover_ask(fd);
+	chatter_open_control(&control, &manager.server, FRAMING_LENGTH);
+	before = chatter_ask(&control, "{'op':'clients'}");
+	manager_restart(&manager);
+	after = chatter_ask(&control, "{'op':'clients'}");
+	one = json_array_get(json_object_get(after, "clients"), 0);
+	if (strcmp(member_string(one, "listener"), "length") != 0)
+		one = json_array_get(json_object_get(after, "clients"), 1);
+	expect_json(json_incref(one), "{'listener':'length','messages':5,'bytes_in':70,'...':1}");
+	ck_assert_uint_eq(json_array_size(json_object_get(before, "clients")),
+			  json_array_size(json_object_get(after, "clients")));
+	json_decref(before);
+	json_decref(after);
+	manager_stop(&manager);
+}
+END_TEST
+
+START_TEST(max_clients_counts_all)
+{
+	CLEANUP(closep) int one = -1, two = -1, three = -1;
+	struct manager manager;
+
+	handover_start(&manager, "max_clients = 2; timeouts: { drain = \"300ms\"; };");
+	one = client(&manager.server, "length", "tcp:");
+	two = client(&manager.server, "length", "unix:");
+	handover_ask(one);
+	handover_ask(two);
+	manager_restart(&manager);
+	three = client(&manager.server, "length", "tcp:");
+	expect_error_frame(three, "client");
+	hang_up(&three);
+	handover_ask(one);
+	hang_up(&one);
+	(void)server_wait_counter(&manager.server, "length", "clients gone", 1);
+	three = client(&manager.server, "length", "tcp:");
+	handover_ask(three);
+	handover_ask(two);
+	manager_stop(&manager);
+}
+END_TEST
+
+/* One who is being told that there is no room is told so, and still counts as none. */
+START_TEST(a_client_that_is_being_refused)
+{
+	CLEANUP(closep) int one = -1, refused = -1, two = -1;
+	struct manager manager;
+
+	handover_start(&manager, "max_clients = 1; timeouts: { drain = \"60s\"; };");
+	one = client(&manager.server, "length", "tcp:");
+	handover_ask(one);
+	refused = client(&manager.server, "length", "tcp:");
+	(void)server_wait_counter(&manager.server, "length", "refused by max_clients", 1);
+	manager_restart(&manager);
+	expect_error_frame(refused, "client");
+	handover_ask(one);
+	hang_up(&one);
+	handover_wait_clients(&manager, 0);
+	two = client(&manager.server, "length", "unix:");
+	handover_ask(two);
+	hang_up(&two);
+	hang_up(&refused);
+	manager_stop(&manager);
+}
+END_TEST
+
+START_TEST(max_clients_per_address_counts_all)
+{
+	CLEANUP(closep) int one = -1, two = -1, three = -1;
+	struct manager manager;
+
+	handover_start(&manager, "max_clients_per_address = 2; timeouts: { drain = \"300ms\"; };");
+	one = client(&manager.server, "length", "tcp:");
+	two = client(&manager.server, "length", "tcp:");
+	handover_ask(one);
+	handover_ask(two);
+	manager_restart(&manager);
+	manager_restart(&manager);
+	three = client(&manager.server, "length", "tcp:");
+	expect_error_frame(three, "address");
+	hang_up(&three);
+	hang_up(&one);
+	(void)server_wait_counter(&manager.server, "length", "clients gone", 1);
+	three = client(&manager.server, "length", "tcp:");
+	handover_ask(three);
+	handover_ask(two);
+	manager_stop(&manager);
+}
+END_TEST
+
+/* ---- another configuration ---- */
+
+/* Whoever is there stays; nobody else comes in until there is room. */
+START_TEST(more_clients_than_there_may_be_now)
+{
+	CLEANUP(freep) char *listeners = NULL;
+	CLEANUP(closep) int late = -1;
+	struct manager manager;
+	int fds[3];
+
+	handover_start(&manager, "");
+	listeners = handover_listeners(&manager);
+	for (size_t i = 0; i < 3; i++) {
+		fds[i] = client(&manager.server, "length", "tcp:");
+		handover_ask(fds[i]);
+	}
+	manager_restart_with(&manager, "max_clients = 2; timeouts: { drain = \"300ms\"; }; %s",
+			     listeners);
+	for (size_t i = 0; i < 3; i++)
+		handover_ask(fds[i]);
+	late = client(&manager.server, "length", "tcp:");
+	expect_error_frame(late, "client");
+	for (size_t i = 0; i < 3; i++)
+		hang_up(&fds[i]);
+	manager_stop(&manager);
+}
+END_TEST
+
+START_TEST(another_number_of_workers)
+{
+	static const int workers[] = {4, 1, 3, 2};
+	CLEANUP(freep) char *listeners = NULL;
+	struct manager manager;
+	int fds[20];
+
+	handover_start(&manager, "workers = 1;");
+	listeners = handover_listeners(&manager);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		fds[i] = client(&manager.server, "length", handover_schemes[i % 2]);
+	for (size_t round = 0; round < ARRAY_SIZE(workers); round++) {
+		for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+			send_text(fds[i], "4         pi");
+		manager_restart_with(&manager, "workers = %d; %s", workers[round], listeners);
+		for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+			send_text(fds[i], "ng");
+			expect_frame(fds[i], "PING", 4);
+		}
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		hang_up(&fds[i]);
+	manager_stop(&manager);
+}
+END_TEST
+
+/* As after a reload: whoever is connected has the new settings. */
+START_TEST(other_settings)
+{
+	CLEANUP(closep) int fd = -1;
+	struct manager manager;
+	const char *address;
+
+	manager_init(&manager);
+	address = manager_listen(&manager, "a", "tcp://127.0.0.1:0");
+	manager_start(
+		&manager,
+		"listeners: ({ name = \"a\"; listen = \"%s\"; transforms = [ \"upper\" ]; });",
+		address);
+	fd = connect_to(address);
+	send_frame(fd, "abc", 3);
+	expect_frame(fd, "ABC", 3);
+	manager_restart_with(&manager,
+			     "max_message = 4; timeouts: { drain = \"300ms\"; }; listeners: ("
+			     "{ name = \"a\"; listen = \"%s\"; transforms = [ \"reverse\" ]; });",
+			     address);
+	send_frame(fd, "abc", 3);
+	expect_frame(fd, "cba", 3);
+	send_text(fd, "5         abcde");
+	expect_error_frame(fd, "4");
+	manager_stop(&manager);
+}
+END_TEST
+
+/* One listener is gone; its clients are told, and the others notice nothing. */
+START_TEST(a_listener_that_is_gone)
+{
+	CLEANUP(closep) int gone = -1, line = -1, stays = -1;
+	char stays_at[64], gone_at[64], line_at[64];
+	struct manager manager;
+
+	manager_init(&manager);
+	(void)strcpy(stays_at, manager_listen(&manager, "stays", "tcp://127.0.0.1:0"));
+	(void)strcpy(gone_at, manager_listen(&manager, "gone", "tcp://127.0.0.1:0"));
+	(void)strcpy(line_at, manager_listen(&manager, "line", "tcp://127.0.0.1:0"));
+	manager_start(&manager,
+		      "listeners: ({ name = \"stays\"; listen = \"%s\"; },"
+		      "{ name = \"gone\"; listen = \"%s\"; },"
+		      "{ name = \"line\"; framing = \"line\"; listen = \"%s\"; });",
+		      stays_at, gone_at, line_at);
+	stays = connect_to(stays_at);
+	gone = connect_to(gone_at);
+	line = connect_to(line_at);
+	send_text(stays, "1         x");
+	expect_frame(stays, "x", 1);
+	send_text(gone, "1         x");
+	expect_frame(gone, "x", 1);
+	send_text(line, "x\n");
+	expect_text(line, "x\n");
+	manager_hand_over(&manager);
+	/* The manager has no such sockets any more. */
+	while (manager.n_sockets > 1)
+		closep(&manager.sockets[--manager.n_sockets].fd);
+	server_write_config(&manager.server, "listeners: ({ name = \"stays\"; listen = \"%s\"; });",
+			    stays_at);
+	manager_resume(&manager);
+	expect_error_frame(gone, "");
+	expect_error_line(line, "");
+	send_text(stays, "1         y");
+	expect_frame(stays, "y", 1);
+	manager_stop(&manager);
+}
+END_TEST
+
+/* Nobody can go on in the middle of another protocol. */
+static void check_other_protocol(const char *before, const char *after)
+{
+	CLEANUP(closep) int fd = -1, other = -1, young = -1;
+	char address[64], other_address[64];
+	struct manager manager;
+
+	manager_init(&manager);
+	(void)strcpy(address, manager_listen(&manager, "a", "tcp://127.0.0.1:0"));
+	(void)strcpy(other_address, manager_listen(&manager, "b", "tcp://127.0.0.1:0"));
+	manager_start(&manager,
+		      "listeners: ({ name = \"a\"; listen = \"%s\"; %s },"
+		      "{ name = \"b\"; listen = \"%s\"; });",
+		      address, before, other_address);
+	fd = connect_to(address);
+	other = connect_to(other_address);
+	handover_wait_clients(&manager, 2);
+	manager_restart_with(&manager,
+			     "listeners: ({ name = \"a\"; listen = \"%s\"; %s },"
+			     "{ name = \"b\"; listen = \"%s\"; });",
+			     address, after, other_address);
+	expect_gone(fd);
+	send_text(other, "1         x");
+	expect_frame(other, "x", 1);
+	young = connect_to(address);
+	hang_up(&young);
+	manager_stop(&manager);
+}
+
+START_TEST(another_framing)
+{
+	check_other_protocol("framing = \"length\";", "framing = \"line\";");
+	check_other_protocol("framing = \"line\";", "framing = \"raw\";");
+}
+END_TEST
+
+START_TEST(another_service)
+{
+	check_other_protocol("service = \"chat\";", "");
+	check_other_protocol("", "service = \"chat\";");
+	check_other_protocol("service = \"chat\"; framing = \"line\";",
+			     "service = \"chat\"; framing = \"line\"; dialect = \"text\";");
+}
+END_TEST
+
+/* ---- the control socket ---- */
+
+START_TEST(control_connections)
+{
+	static const enum framing framings[] = {FRAMING_LENGTH, FRAMING_LINE};
+	struct manager manager;
+
+	handover_start(&manager, "");
+	for (size_t i = 0; i < 2; i++) {
+		CHATTER control = {0};
+
+		chatter_open_control(&control, &manager.server, framings[i]);
+		expect_ok(&control, "{'op':'health'}");
+		manager_restart(&manager);
+		expect_ok(&control, "{'op':'health'}");
+		chatter_add(&control, "{'op':'stats'}");
+		chatter_add(&control, "{'op':'clients'}");
+		chatter_add(&control, "{'op':'health'}");
+		chatter_add(&control, "{'op':'ping','text':'x'}");
+		chatter_flush(&control);
+		manager_restart(&manager);
+		for (int j = 0; j < 4; j++)
+			expect_json(chatter_reply(&control), "{'ok':true,'...':1}");
+	}
+	manager_stop(&manager);
+}
+END_TEST
+
+/* A framing is detected by the first byte; whoever has sent none may still choose. */
+START_TEST(a_control_connection_that_has_said_nothing)
+{
+	CHATTER control = {0};
+	struct manager manager;
+
+	handover_start(&manager, "");
+	chatter_open_control(&control, &manager.server, FRAMING_LINE);
+	manager_restart(&manager);
+	expect_ok(&control, "{'op':'health'}");
+	manager_stop(&manager);
+}
+END_TEST
+
+/* ---- nothing is left behind ---- */
+
+START_TEST(no_descriptor_leaks)
+{
+	const int restarts = (int)harness_rounds(50, 8);
+	CLEANUP(closep) int fd = -1, own = -1;
+	CHATTER anna = {0};
+	size_t fds, stored;
+	struct manager manager;
+	const char *address;
+
+	manager_init(&manager);
+	address = manager_listen(&manager, "held", "tcp://127.0.0.1:0");
+	manager_start(&manager,
+		      "workers = 2; listeners: ("
+		      "{ name = \"held\"; listen = \"%s\"; transforms = [ \"upper\" ]; },"
+		      "{ name = \"own\"; listen = [ \"unix:own\", \"udp://127.0.0.1:0\" ]; "
+		      "transforms = [ \"upper\" ]; },"
+		      "{ name = \"chat\"; service = \"chat\"; listen = \"tcp://127.0.0.1:0\"; });",
+		      address);
+	fd = connect_to(address);
+	own = client(&manager.server, "own", "unix:");
+	chatter_enter(&anna, &manager.server, "anna", "ops");
+	handover_ask(fd);
+	manager_restart(&manager);
+	handover_ask(fd);
+	expect_ok(&anna, "{'op':'who'}");
+	manager_pump(&manager);
+	fds = server_fds(&manager.server);
+	stored = manager_count(&manager, NULL);
+	for (int i = 0; i < restarts; i++) {
+		manager_restart(&manager);
+		handover_ask(fd);
+		handover_ask(own);
+		expect_ok(&anna, "{'op':'who'}");
+	}
+	manager_pump(&manager);
+	ck_assert_uint_eq(manager_count(&manager, NULL), stored);
+	server_wait_fds(&manager.server, fds);
+	hang_up(&fd);
+	hang_up(&own);
+	manager_stop(&manager);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("system_handover_service");
+
+	harness_add(suite, many_restarts_under_load);
+	harness_add(suite, many_clients);
+	harness_add(suite, clients_that_come_between_two_daemons);
+	harness_add(suite, sockets_of_the_daemons_own);
+	harness_add(suite, datagrams_meanwhile);
+	harness_add(suite, client_numbers_go_on);
+	harness_add(suite, what_is_known_of_a_client);
+	harness_add(suite, max_clients_counts_all);
+	harness_add(suite, a_client_that_is_being_refused);
+	harness_add(suite, max_clients_per_address_counts_all);
+	harness_add(suite, more_clients_than_there_may_be_now);
+	harness_add(suite, another_number_of_workers);
+	harness_add(suite, other_settings);
+	harness_add(suite, a_listener_that_is_gone);
+	harness_add(suite, another_framing);
+	harness_add(suite, another_service);
+	harness_add(suite, control_connections);
+	harness_add(suite, a_control_connection_that_has_said_nothing);
+	harness_add(suite, no_descriptor_leaks);
+	return harness_main(suite);
+}
