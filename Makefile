@@ -41,6 +41,8 @@ mandir ?= $(datadir)/man
 docdir ?= $(datadir)/doc/retort
 systemdsystemunitdir ?= $(prefix)/lib/systemd/system
 systemdgeneratordir ?= $(prefix)/lib/systemd/system-generators
+systemdpresetdir ?= $(prefix)/lib/systemd/system-preset
+sysusersdir ?= $(prefix)/lib/sysusers.d
 catalogdir ?= $(prefix)/lib/systemd/catalog
 bashcompletiondir ?= $(datadir)/bash-completion/completions
 zshcompletiondir ?= $(datadir)/zsh/site-functions
@@ -371,6 +373,8 @@ INSTALLED := \
 	$(foreach doc,$(DOCUMENTS),$(doc):$(docdir)/$(notdir $(doc))) \
 	lib/retort.h:$(includedir)/retort.h \
 	systemd/retort.catalog:$(catalogdir)/retort.catalog \
+	systemd/retort.preset:$(systemdpresetdir)/50-retort.preset \
+	systemd/retort.sysusers:$(sysusersdir)/retort.conf \
 	$(if $(wildcard client/completion/retort.bash),client/completion/retort.bash:$(bashcompletiondir)/retort) \
 	$(if $(wildcard client/completion/_retort),client/completion/_retort:$(zshcompletiondir)/_retort) \
 	$(if $(wildcard client/completion/retort.fish),client/completion/retort.fish:$(fishcompletiondir)/retort.fish)

@@ -75,7 +75,7 @@ def journal(*matches, unit="retortd"):
     run("journalctl", "--sync")
     said = run("journalctl", "--no-pager", "--output=json", "--boot", f"--unit={unit}", *matches)
     entries = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
-    return [entry for entry in entries if int(entry["__MONOTONIC_TIMESTAMP"]) > Booted.began]
+    return [entry for entry in entries if int(entry["__MONOTONIC_TIMESTAMP"]) > Case.began]
 
 
 def connect(address):
@@ -125,7 +125,7 @@ def small(a='"tcp://localhost:5001"', more=""):
     return SMALL.format(a=a, more=more)
 
 
-class Booted(unittest.TestCase):
+class Case(unittest.TestCase):
     """Each test begins with the sample configuration being served."""
 
     began = 0  # microseconds of CLOCK_MONOTONIC
@@ -136,7 +136,7 @@ class Booted(unittest.TestCase):
     @staticmethod
     def mark_journal():
         """Has journal() begin here."""
-        Booted.began = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        Case.began = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
 
     def serve(self, text):
         """Has another configuration served, as an administrator does."""
@@ -156,6 +156,8 @@ class Booted(unittest.TestCase):
     def retort(self, *words, status=0):
         return run("retort", *words, status=status)
 
+
+class Booted(Case):
     # ---- start, sandbox ----
 
     def test_00_came_up_at_boot(self):
@@ -443,8 +445,9 @@ class Booted(unittest.TestCase):
         self.assertIn("Documentation: man:retortd(8)", said)
 
 
-def main():
-    suite = unittest.defaultTestLoader.loadTestsFromTestCase(Booted)
+def main(*cases):
+    load = unittest.defaultTestLoader.loadTestsFromTestCase
+    suite = unittest.TestSuite(test for case in cases for test in load(case))
     wanted = sys.argv[1:]
     if wanted:
         suite = unittest.TestSuite(test for test in suite
@@ -456,4 +459,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(Booted))
