@@ -105,13 +105,13 @@ static bool is_known(const struct instances *instances, const char *name)
 	return false;
 }
 
-/* As what every unit's name and every path may have in it, without being escaped. */
+/* What the names of units, directories and users may all have in them, without being escaped. */
 static bool is_name(const char *name)
 {
 	size_t len = strlen(name);
 
 	return len > 0 && len <= INSTANCE_NAME_MAX &&
-	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.") ==
+	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") ==
 		       len;
 }
 
@@ -131,8 +131,8 @@ static int add_file(struct instances *instances, const char *directory, const ch
 		return -ENOMEM;
 	if (!is_name(name))
 		return config_problem(problems, (struct place){path, 0},
-				      "the name of an instance has 1 to %d letters, digits, '-', "
-				      "'_' and '.'; ignoring it",
+				      "the name of an instance has 1 to %d letters, digits, '-' "
+				      "and '_'; ignoring it",
 				      INSTANCE_NAME_MAX);
 	if (is_known(instances, name))
 		return 0;

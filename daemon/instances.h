@@ -13,7 +13,7 @@
 
 enum {
 	INSTANCES_MAX = 1000,
-	INSTANCE_NAME_MAX = CONFIG_NAME_MAX, /* characters: those of a listener's name */
+	INSTANCE_NAME_MAX = 23, /* letters, digits, - and _: it is part of a user's name */
 };
 
 /* One of them. Owns all. */

@@ -61,7 +61,7 @@ START_TEST(have_names_and_places)
 	char path[600];
 
 	set_up();
-	touch(etc, "retortd@b-1_x.y.conf");
+	touch(etc, "retortd@b-1_x.conf");
 	ck_assert_int_eq(instances_find(file, NULL, &instances, &problems), 0);
 	ck_assert_uint_eq(instances.n, 2);
 
@@ -74,13 +74,13 @@ START_TEST(have_names_and_places)
 	ck_assert_str_eq(one->control, "/run/retort/control.sock");
 
 	one = &instances.all[1];
-	(void)snprintf(path, sizeof(path), "%s/retortd@b-1_x.y.conf", etc);
-	ck_assert_str_eq(one->at, "@b-1_x.y");
+	(void)snprintf(path, sizeof(path), "%s/retortd@b-1_x.conf", etc);
+	ck_assert_str_eq(one->at, "@b-1_x");
 	ck_assert_str_eq(one->file, path);
-	ck_assert_str_eq(one->service, "retortd@b-1_x.y");
-	ck_assert_str_eq(one->target, "retortd-sockets@b-1_x.y.target");
-	ck_assert_str_eq(one->directory, "/run/retort-b-1_x.y");
-	ck_assert_str_eq(one->control, "/run/retort-b-1_x.y/control.sock");
+	ck_assert_str_eq(one->service, "retortd@b-1_x");
+	ck_assert_str_eq(one->target, "retortd-sockets@b-1_x.target");
+	ck_assert_str_eq(one->directory, "/run/retort-b-1_x");
+	ck_assert_str_eq(one->control, "/run/retort-b-1_x/control.sock");
 }
 END_TEST
 
@@ -121,12 +121,13 @@ START_TEST(are_not_taken_for_others)
 	touch(etc, "retortd@.conf");
 	touch(etc, "retortd@a b.conf");
 	touch(etc, "retortd@a@b.conf");
+	touch(etc, "retortd@a.b.conf");
 	touch(etc, "retortd@\xc3\xa4.conf");
-	expect(memory, "", 4);
+	expect(memory, "", 5);
 	memset(name + 8, 'x', INSTANCE_NAME_MAX + 1);
 	(void)strcpy(name + 8 + INSTANCE_NAME_MAX + 1, ".conf");
 	touch(etc, name);
-	expect(memory, "", 5);
+	expect(memory, "", 6);
 }
 END_TEST
 

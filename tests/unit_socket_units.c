@@ -104,12 +104,12 @@ END_TEST
 
 START_TEST(is_of_an_instance)
 {
-	const struct socket_units_setup setup = {.service = "retortd@x-y.z",
+	const struct socket_units_setup setup = {.service = "retortd@x-y_z",
 						 .prefix = "retortd-",
-						 .at = "@x-y.z",
-						 .target = "retortd-sockets@x-y.z.target",
-						 .directory = "/run/retort-x-y.z",
-						 .source = "/etc/retortd@x-y.z.conf"};
+						 .at = "@x-y_z",
+						 .target = "retortd-sockets@x-y_z.target",
+						 .directory = "/run/retort-x-y_z",
+						 .source = "/etc/retortd@x-y_z.conf"};
 	CLEANUP(made_done)
 	struct made made = make_of("listeners: ( { name = \"a\"; listen = [ \"tcp://*:80\", "
 				   "\"unix:a.sock\", \"tcp://[::]:81\" ]; } );",
@@ -118,28 +118,28 @@ START_TEST(is_of_an_instance)
 
 	ck_assert_uint_eq(made.problems.n, 0);
 	ck_assert_uint_eq(made.units.n, 2);
-	ck_assert_str_eq(made.units.units[0].name, "retortd-a@x-y.z.socket");
+	ck_assert_str_eq(made.units.units[0].name, "retortd-a@x-y_z.socket");
 	ck_assert_str_eq(made.units.units[0].text,
-			 "# Made by retortd-generator(8) of /etc/retortd@x-y.z.conf: do not edit "
+			 "# Made by retortd-generator(8) of /etc/retortd@x-y_z.conf: do not edit "
 			 "this, but that.\n"
 			 "\n"
 			 "[Unit]\n"
-			 "Description=Listener \"a\" of retortd@x-y.z\n"
+			 "Description=Listener \"a\" of retortd@x-y_z\n"
 			 "Documentation=man:retortd-generator(8) man:retortd.conf(5)\n"
-			 "SourcePath=/etc/retortd@x-y.z.conf\n"
-			 "StopPropagatedFrom=retortd-sockets@x-y.z.target\n"
+			 "SourcePath=/etc/retortd@x-y_z.conf\n"
+			 "StopPropagatedFrom=retortd-sockets@x-y_z.target\n"
 			 "\n"
 			 "[Socket]\n"
-			 "Service=retortd@x-y.z.service\n"
+			 "Service=retortd@x-y_z.service\n"
 			 "FileDescriptorName=a\n"
 			 "ListenStream=[::]:80\n"
-			 "ListenStream=/run/retort-x-y.z/a.sock\n"
+			 "ListenStream=/run/retort-x-y_z/a.sock\n"
 			 "BindIPv6Only=both\nSocketMode=0666\n" END);
-	ck_assert_str_eq(made.units.units[1].name, "retortd-a:ipv6@x-y.z.socket");
+	ck_assert_str_eq(made.units.units[1].name, "retortd-a:ipv6@x-y_z.socket");
 	ck_assert_int_eq(socket_units_drop_in(&made.units, &drop_in), 0);
 	ck_assert_str_eq(drop_in, "# Made by retortd-generator(8).\n\n[Service]\n"
-				  "Sockets=retortd-a@x-y.z.socket\n"
-				  "Sockets=retortd-a:ipv6@x-y.z.socket\n");
+				  "Sockets=retortd-a@x-y_z.socket\n"
+				  "Sockets=retortd-a:ipv6@x-y_z.socket\n");
 }
 END_TEST
 
