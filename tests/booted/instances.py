@@ -208,11 +208,14 @@ class Instances(check.Case):
         self.assertIn(f'retortd@{TWO}.conf:3: listener "line": retortd@{TWO} cannot have '
                       f"tcp://127.0.0.1:5101 while retortd@{ONE} has tcp://127.0.0.1:5101",
                       generator_says())
-        systemctl("start", f"retortd@{TWO}", status=None)
+        systemctl("start", f"retortd@{TWO}", status=1)
+        said = systemctl("status", f"retortd-line@{TWO}.socket", status=3)
+        self.assertIn("Address already in use", said)
         self.assertEqual(answer(("127.0.0.1", 5101), b"abc\n", 4), b"ABC\n")
         # They take turns.
         systemctl("stop", f"retortd@{ONE}")
         check.wait_for(lambda: refuses(("127.0.0.1", 5101)), "its sockets are closed")
+        systemctl("reset-failed")
         systemctl("restart", f"retortd@{TWO}")
         self.assertEqual(answer(("127.0.0.1", 5101), b"abc\n", 4), b"cba\n")
 
