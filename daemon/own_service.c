@@ -7,16 +7,24 @@
 
 #include "util.h"
 
+/* The length of an instance's name in that of its unit; 0: it is none. */
+static size_t instance_length(const char *unit)
+{
+	const char *suffix = strrchr(unit, '.');
+
+	return strncmp(unit, "retortd@", 8) == 0 && suffix && strcmp(suffix, ".service") == 0
+		       ? (size_t)(suffix - unit)
+		       : 0;
+}
+
 const char *own_service(char text[static OWN_SERVICE_MAX])
 {
 	CLEANUP(freep) char *unit = NULL;
-	const char *dot;
+	size_t len = sd_pid_get_unit(0, &unit) >= 0 ? instance_length(unit) : 0;
 
-	(void)strcpy(text, "retortd");
-	if (sd_pid_get_unit(0, &unit) < 0)
-		return text;
-	dot = strrchr(unit, '.');
-	if (dot && strcmp(dot, ".service") == 0 && strncmp(unit, "retortd@", 8) == 0)
-		(void)snprintf(text, OWN_SERVICE_MAX, "%.*s", (int)(dot - unit), unit);
+	if (len > 0)
+		(void)snprintf(text, OWN_SERVICE_MAX, "%.*s", (int)len, unit);
+	else
+		(void)snprintf(text, OWN_SERVICE_MAX, "retortd");
 	return text;
 }
