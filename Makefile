@@ -5,8 +5,8 @@
 #
 # One archive for each folder of sources but its programs, so that tests link what they test. Every
 # .c file in lib/, daemon/ and client/ belongs to its archive, every tests/unit_*.c, system_*.c,
-# hostile_*.c and fuzz_*.c is a test program, every tests/preload_*.c a library for one: nothing is
-# listed twice.
+# hostile_*.c and fuzz_*.c is a test program, every tests/preload_*.c a library for one, every
+# tests/tool_*.c a program that tests run: nothing is listed twice.
 
 VERSION := 0.1.0
 
@@ -14,7 +14,7 @@ VERSION := 0.1.0
 DEB_PACKAGES := \
 	gcc clang make libc6-dev pkg-config \
 	libsystemd-dev libconfig-dev libunistring-dev libsqlite3-dev libicu-dev libreadline-dev \
-	check libsubunit-dev libjansson-dev libclang-rt-14-dev netcat-openbsd python3 \
+	check libsubunit-dev libjansson-dev libclang-rt-14-dev netcat-openbsd python3 prometheus \
 	iproute2 util-linux procps systemd strace tmux \
 	clang-format clang-tidy cppcheck mandoc shellcheck valgrind zsh fish bash
 
@@ -106,6 +106,7 @@ LIB_OBJECTS := $(call objects,$(call sources,lib))
 DAEMON_OBJECTS := $(call objects,$(filter-out daemon/main.c daemon/generator.c,$(call sources,daemon)))
 CLIENT_OBJECTS := $(call objects,$(filter-out client/main.c,$(call sources,client)))
 HARNESS_OBJECTS := $(call objects,$(sort $(wildcard tests/harness*.c)))
+ENDURE_OBJECTS := $(call objects,$(sort $(wildcard tests/endure_*.c)))
 # What is installed for programs: the library of lib/retort*.c, with what it needs of the rest.
 SONAME := libretort.so.0
 SHARED := libretort.so.$(VERSION)
@@ -117,6 +118,7 @@ FUZZ_SOURCES := $(filter-out tests/fuzz_main.c,$(sort $(wildcard tests/fuzz_*.c)
 CHECKS := $(patsubst tests/%.c,$(OUT)/tests/%,$(CHECK_SOURCES))
 FUZZERS := $(patsubst tests/%.c,$(OUT)/tests/%,$(FUZZ_SOURCES))
 SCRIPTS := $(sort $(wildcard tests/system_*.sh tests/system_*.py))
+TOOLS := $(patsubst tests/%.c,$(OUT)/tests/%,$(sort $(wildcard tests/tool_*.c)))
 PRELOADS := $(patsubst tests/%.c,$(OUT)/tests/%.so,$(sort $(wildcard tests/preload_*.c)))
 BENCHES := $(patsubst %.c,$(OUT)/%,$(sort $(wildcard bench/*.c)))
 
@@ -216,6 +218,12 @@ $(OUT)/tests/%.so: tests/%.c $(OUT)/flags
 $(OUT)/tests/system_steady: $(OUT)/tests/preload_alloc.so
 $(OUT)/tests/system_storage: $(OUT)/tests/preload_faults.so
 
+$(OUT)/tests/tool_endure: $(OUT)/obj/tests/tool_endure.o $(ENDURE_OBJECTS) $(OUT)/libharness.a \
+		$(LIBRARIES)
+	@mkdir -p $(@D)
+	$(LINK) $(LIBS_TESTS) $(LIBS_DAEMON) $(LIBS_CLIENT) $(LIBS_LIB) -lm
+$(OUT)/tests/system_endure: $(OUT)/tests/tool_endure
+
 $(OUT)/tests/%: $(OUT)/obj/tests/%.o $(OUT)/libharness.a $(LIBRARIES)
 	@mkdir -p $(@D)
 	$(LINK) $(LIBS_TESTS) $(LIBS_DAEMON) $(LIBS_CLIENT) $(LIBS_LIB) -lm
@@ -230,7 +238,7 @@ $(OUT)/bench/%: $(OUT)/obj/bench/%.o $(OUT)/libdaemon.a $(OUT)/libretort.a
 	$(LINK) -Wl,--as-needed $(LIBS_DAEMON) $(LIBS_LIB)
 
 .PHONY: tests
-tests: all $(CHECKS) $(FUZZERS) $(PRELOADS) ## build all tests
+tests: all $(CHECKS) $(FUZZERS) $(PRELOADS) $(TOOLS) ## build all tests
 .SECONDARY:
 
 -include $(wildcard $(OUT)/obj/*/*.d $(OUT)/pic/*/*.d $(OUT)/tests/*.d)

@@ -53,6 +53,18 @@ int reply_print(const struct retort_reply *reply)
 	return status == STATUS_GO_ON ? reply_print_object(object) : status;
 }
 
+uint64_t reply_number(const json_t *object, const char *name)
+{
+	const json_int_t value = json_integer_value(json_object_get(object, name));
+
+	return value > 0 ? (uint64_t)value : 0;
+}
+
+const char *reply_string(const json_t *object, const char *name)
+{
+	return json_string_value(json_object_get(object, name)) ?: "";
+}
+
 const char *reply_time(const json_t *time, char text[static MOMENT_TEXT_MAX])
 {
 	uint64_t moment;

@@ -4,6 +4,7 @@
 /* What the server sent, as JSON for programs: on standard output, or to look into. */
 
 #include <jansson.h>
+#include <stdint.h>
 
 #include "moment.h"
 #include "retort.h"
@@ -23,6 +24,10 @@ int reply_print(const struct retort_reply *reply);
 
 /* Prints an object as a line, and frees it; NULL is out of memory. Returns likewise. */
 int reply_print_object(json_t *object);
+
+/* A member of an object: 0 for what is no positive number, "" for what is no string. */
+uint64_t reply_number(const json_t *object, const char *name);
+const char *reply_string(const json_t *object, const char *name);
 
 /* Writes a time of a reply, in RFC 3339, in local time; "" for what is none. Returns text. */
 const char *reply_time(const json_t *time, char text[static MOMENT_TEXT_MAX]);

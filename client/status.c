@@ -7,80 +7,15 @@
 
 #include "status.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "control.h"
+#include "metrics.h"
 #include "reply.h"
-#include "sanction_list.h"
+#include "stats.h"
 #include "table.h"
 #include "text.h"
-
-static uint64_t number_of(const json_t *object, const char *name)
-{
-	const json_t *value = json_object_get(object, name);
-
-	return json_integer_value(value) > 0 ? (uint64_t)json_integer_value(value) : 0;
-}
-
-static const char *string_of(const json_t *object, const char *name)
-{
-	return json_string_value(json_object_get(object, name)) ?: "";
-}
-
-/* ---- retort status ---- */
-
-static int print_listeners(const json_t *listeners)
-{
-	static const struct table_column columns[] = {
-		{"LISTENER", false}, {"SERVICE", false}, {"CLIENTS", true}, {"MESSAGES", true}};
-	CLEANUP(table_done) struct table table = table_of(columns, ARRAY_SIZE(columns));
-	json_t *listener;
-	size_t i;
-
-	json_array_foreach(listeners, i, listener)
-		if (table_add(&table, string_of(listener, "name")) < 0 ||
-		    table_add(&table, string_of(listener, "service")) < 0 ||
-		    table_add_number(&table, number_of(listener, "clients")) < 0 ||
-		    table_add_number(&table, number_of(listener, "messages")) < 0)
-			return out_of_memory();
-	if (i > 0)
-		(void)putchar('\n');
-	table_print(&table);
-	return STATUS_GO_ON;
-}
-
-static int print_sanctions(const json_t *stats, const char *name, const char *heading)
-{
-	const json_t *sanctions = json_object_get(stats, name);
-
-	if (json_array_size(sanctions) == 0)
-		return STATUS_GO_ON;
-	(void)putchar('\n');
-	return sanction_list_print(sanctions, heading, false);
-}
-
-static int print_status(const json_t *stats)
-{
-	char uptime[SPAN_TEXT_MAX];
-	int status;
-
-	(void)printf("retortd %s, up %s\n", string_of(stats, "version"),
-		     span_format(number_of(stats, "uptime") * 1000, uptime));
-	(void)printf("clients   %" PRIu64 "\n", number_of(stats, "clients"));
-	(void)printf("rooms     %" PRIu64 "\n", number_of(stats, "rooms"));
-	(void)printf("messages  %" PRIu64 ", %.10g a second\n", number_of(stats, "messages"),
-		     json_number_value(json_object_get(stats, "messages_per_second")));
-	(void)printf("bytes     %" PRIu64 " in, %" PRIu64 " out\n", number_of(stats, "bytes_in"),
-		     number_of(stats, "bytes_out"));
-	status = print_listeners(json_object_get(stats, "listeners"));
-	if (status == STATUS_GO_ON)
-		status = print_sanctions(stats, "bans", "BANNED");
-	if (status == STATUS_GO_ON)
-		status = print_sanctions(stats, "mutes", "MUTED");
-	return status;
-}
 
 /* ---- retort clients ---- */
 
@@ -111,22 +46,22 @@ static int add_client(struct table *table, const json_t *client)
 	static const char *const strings[] = {"listener", "peer", "nick", "user"};
 	static const char *const numbers[] = {"messages", "bytes_in", "bytes_out"};
 	char since[MOMENT_TEXT_MAX];
-	int r = table_add_number(table, number_of(client, "client"));
+	int r = table_add_number(table, reply_number(client, "client"));
 
 	for (size_t i = 0; i < ARRAY_SIZE(strings) && r == 0; i++)
-		r = table_add(table, string_of(client, strings[i]));
+		r = table_add(table, reply_string(client, strings[i]));
 	if (r == 0)
 		r = table_add(table, reply_time(json_object_get(client, "since"), since));
 	for (size_t i = 0; i < ARRAY_SIZE(numbers) && r == 0; i++)
-		r = table_add_number(table, number_of(client, numbers[i]));
+		r = table_add_number(table, reply_number(client, numbers[i]));
 	return r < 0 ? r : add_rooms(table, json_object_get(client, "rooms"));
 }
 
 /* Each worker tells its own: together they are in no order. */
 static int compare_clients(const void *a, const void *b)
 {
-	const uint64_t one = number_of(*(json_t *const *)a, "client");
-	const uint64_t other = number_of(*(json_t *const *)b, "client");
+	const uint64_t one = reply_number(*(json_t *const *)a, "client");
+	const uint64_t other = reply_number(*(json_t *const *)b, "client");
 
 	return (one > other) - (one < other);
 }
@@ -199,23 +134,38 @@ static int print_reload(const struct common *common, json_t *reply)
 
 /* ---- the commands ---- */
 
-static int ask(struct common *common, int argc, char *argv[], enum retort_op op,
-	       int (*print)(const struct common *common, json_t *reply))
+typedef int printer(const struct common *common, json_t *reply);
+
+enum { OPTION_OPENMETRICS = OPTION_COMMAND };
+
+/* Takes the options; metrics is NULL where these cannot be asked for. */
+static int read_options(struct common *common, int argc, char *argv[], const char **control,
+			bool *metrics)
 {
-	static const struct option options[] = {CONTROL_LONG, COMMON_LONG};
-	const struct retort_request request = {.op = op};
-	const char *control = NULL;
-	json_t *reply;
+	static const struct option options[] = {
+		{"openmetrics", no_argument, NULL, OPTION_OPENMETRICS}, CONTROL_LONG, COMMON_LONG};
 	int option, status;
 
-	while ((option = getopt_long(argc, argv, COMMON_SHORT, options, NULL)) >= 0) {
-		status = control_option(common, option, &control);
+	while ((option = getopt_long(argc, argv, COMMON_SHORT, metrics ? options : options + 1,
+				     NULL)) >= 0) {
+		if (option == OPTION_OPENMETRICS && metrics) {
+			*metrics = true;
+			continue;
+		}
+		status = control_option(common, option, control);
 		if (status != STATUS_GO_ON)
 			return status;
 	}
-	if (optind < argc)
-		return usage_error(common, "it takes no argument");
-	status = control_ask(common, control, &request, &reply);
+	return optind < argc ? usage_error(common, "it takes no argument") : STATUS_GO_ON;
+}
+
+static int ask_and_print(const struct common *common, const char *control, enum retort_op op,
+			 printer *print)
+{
+	const struct retort_request request = {.op = op};
+	json_t *reply;
+	int status = control_ask(common, control, &request, &reply);
+
 	if (status != STATUS_GO_ON)
 		return status;
 	status = print(common, reply);
@@ -223,14 +173,37 @@ static int ask(struct common *common, int argc, char *argv[], enum retort_op op,
 	return status == STATUS_GO_ON ? STATUS_DONE : status;
 }
 
+static int ask(struct common *common, int argc, char *argv[], enum retort_op op, printer *print)
+{
+	const char *control = NULL;
+	int status = read_options(common, argc, argv, &control, NULL);
+
+	return status == STATUS_GO_ON ? ask_and_print(common, control, op, print) : status;
+}
+
 static int print_stats(const struct common *common, json_t *reply)
 {
-	return common->json ? reply_print_object(json_incref(reply)) : print_status(reply);
+	return common->json ? reply_print_object(json_incref(reply)) : stats_print(reply);
+}
+
+static int print_metrics(const struct common *common, json_t *reply)
+{
+	(void)common; /* a printer's contract */
+	return metrics_print(reply);
 }
 
 static int status_run(struct common *common, int argc, char *argv[])
 {
-	return ask(common, argc, argv, RETORT_OP_STATS, print_stats);
+	const char *control = NULL;
+	bool metrics = false;
+	int status = read_options(common, argc, argv, &control, &metrics);
+
+	if (status != STATUS_GO_ON)
+		return status;
+	if (metrics && common->json)
+		return usage_error(common, "either --openmetrics or --json");
+	return ask_and_print(common, control, RETORT_OP_STATS,
+			     metrics ? print_metrics : print_stats);
 }
 
 static int clients_run(struct common *common, int argc, char *argv[])
@@ -252,12 +225,15 @@ const struct command command_status = {
 	.name = "status",
 	.arguments = "[OPTION...]",
 	.summary = "show what the daemon has done and does",
-	.help = "Shows clients, rooms, messages, bytes and listeners of the daemon, and the bans\n"
-		"and mutes in force. For administrators. With --json it is one object.\n"
-		"\n" CONTROL_HELP "\n"
+	.help = "Shows since when the daemon runs and how it was restarted last, clients, rooms,\n"
+		"messages, bytes, the log of the rooms, listeners, what was refused, workers, and\n"
+		"the bans and mutes in force. For administrators. With --json it is one object.\n"
+		"\n"
+		"      --openmetrics   as metrics for Prometheus\n" CONTROL_HELP "\n"
 		"Examples:\n"
 		"  retort status\n"
 		"  retort status --json | jq .clients\n"
+		"  retort status --openmetrics >retort.prom\n"
 		"\n",
 	.run = status_run,
 };

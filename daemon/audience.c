@@ -25,6 +25,7 @@ struct place {
 	uint64_t cursor;
 	uint8_t encoding;
 	bool behind;
+	uint32_t safe; /* the seat in the ledger; 0: none */
 };
 
 /* Those who have a seat in one room. */
@@ -110,11 +111,53 @@ static void set_behind(struct place *place, bool behind)
 	place->peer->session.behind = chat->behind > 0;
 }
 
+/* Writes a seat into the ledger; one that cannot be there makes the connection incomplete. */
+static uint32_t make_safe(const struct audiences *audiences, const struct seating *seating)
+{
+	struct chat *chat = seating->chat;
+	uint32_t safe = 0;
+
+	if (!chat->entry)
+		return 0;
+	if (seating->stored > 0)
+		safe = ledger_take_seat(audiences->ledger, chat->id, seating->stored,
+					seating->cursor);
+	if (safe == 0)
+		atomic_store_explicit(&chat->entry->elsewhere, ++chat->unsafe > 0,
+				      memory_order_relaxed);
+	return safe;
+}
+
+static void make_unsafe(const struct audiences *audiences, const struct place *place)
+{
+	struct chat *chat = place->seat->chat;
+
+	if (!chat->entry)
+		return;
+	if (place->safe == 0)
+		atomic_store_explicit(&chat->entry->elsewhere, --chat->unsafe > 0,
+				      memory_order_relaxed);
+	ledger_give_seat(audiences->ledger, place->safe);
+}
+
+/* A seat has been sent all up to cursor, or is about to be: the ledger knows it for busy until
+   then. */
+static void set_cursor(const struct audiences *audiences, struct place *place, uint64_t cursor)
+{
+	place->cursor = cursor;
+	if (place->safe == 0)
+		return;
+	peer_note_busy(place->peer);
+	atomic_store_explicit(&audiences->ledger->seats[place->safe].cursor, cursor,
+			      memory_order_relaxed);
+}
+
 static void remove_seat(struct audiences *audiences, struct seat *seat)
 {
 	struct audience *audience = &audiences->slots[seat->slot];
 	struct place *place = place_of(audiences, seat);
 
+	make_unsafe(audiences, place);
 	set_behind(place, false);
 	*place = audience->places[--audience->n];
 	place->seat->place = seat->place;
@@ -157,6 +200,7 @@ static int add_seat(struct audiences *audiences, const struct seating *seating)
 		.cursor = seating->cursor,
 		.encoding = (uint8_t)encoding_of(chat->dialect, chat->peer->session.framing,
 						 seating->side),
+		.safe = make_safe(audiences, seating),
 	};
 	set_behind(place, seating->cursor < seating->newest);
 	return 0;
@@ -175,6 +219,15 @@ void audiences_seat(struct audiences *audiences, const struct seating *seating)
 	if (add_seat(audiences, seating) < 0)
 		peer_doom(chat->peer, "out of memory");
 	audiences_touch(audiences, chat);
+}
+
+void audiences_each_seat(const struct audiences *audiences, const struct chat *chat,
+			 void (*each)(uint64_t room, uint64_t cursor, void *data), void *data)
+{
+	struct seat *seat;
+
+	LIST_FOR_EACH(seat, &chat->seats, struct seat, link)
+		each(seat->room, place_of(audiences, seat)->cursor, data);
 }
 
 void audiences_leave(struct audiences *audiences, struct chat *chat)
@@ -214,7 +267,7 @@ static bool takes(struct audiences *audiences, struct place *place,
 		audiences_touch(audiences, place->seat->chat);
 		return false;
 	}
-	place->cursor = broadcast->last;
+	set_cursor(audiences, place, broadcast->last);
 	return true;
 }
 
@@ -225,8 +278,10 @@ static void deliver(struct audiences *audiences, struct place *place,
 
 	if (!takes(audiences, place, broadcast))
 		return;
-	if (broadcast->speaker && broadcast->speaker == place->seat->chat)
+	if (broadcast->speaker && broadcast->speaker == place->seat->chat) {
+		peer_note(place->peer);
 		return;
+	}
 	if (!at_once || place->peer->session.touched)
 		audiences_queue(audiences, place->seat->chat, packet);
 	else if (peer_send(place->peer, packet))
@@ -284,7 +339,7 @@ void audiences_fetched(struct audiences *audiences, struct chat *chat)
 	chat->fetching = false;
 	/* It may have left meanwhile, and come back with another cursor. */
 	if (seat && fetch->packet && place_of(audiences, seat)->cursor == fetch->after) {
-		place_of(audiences, seat)->cursor = fetch->cursor;
+		set_cursor(audiences, place_of(audiences, seat), fetch->cursor);
 		if (fetch->packet->len > 0)
 			audiences_queue(audiences, chat, fetch->packet);
 		if (fetch->caught_up)

@@ -16,7 +16,8 @@
 struct audiences {
 	struct audience *slots; /* by the room's slot; owned */
 	size_t n;
-	struct list touched; /* of struct chat: those who have got something since */
+	struct list touched;   /* of struct chat: those who have got something since */
+	struct ledger *ledger; /* NULL: there is none */
 };
 
 void audiences_init(struct audiences *audiences);
@@ -40,6 +41,10 @@ bool audiences_wants_fetch(const struct audiences *audiences, struct chat *chat)
 
 /* Queues what chat->fetch brought. */
 void audiences_fetched(struct audiences *audiences, struct chat *chat);
+
+/* Calls each for every seat of a connection, with the room's number and the seat's cursor. */
+void audiences_each_seat(const struct audiences *audiences, const struct chat *chat,
+			 void (*each)(uint64_t room, uint64_t cursor, void *data), void *data);
 
 /* Takes away all seats of a connection that is no more. */
 void audiences_leave(struct audiences *audiences, struct chat *chat);

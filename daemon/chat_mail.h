@@ -13,6 +13,7 @@
 #include "chat.h"
 #include "dialect.h"
 #include "identity.h"
+#include "ledger.h"
 #include "list.h"
 #include "mailbox.h"
 #include "packet.h"
@@ -28,6 +29,7 @@ enum hub_letter {
 	HUB_UPDATE,  /* from the main thread, see hub_update(); comes back as LETTER_UPDATED */
 	HUB_DONE,    /* a struct errand, as the main thread has done it */
 	HUB_ECHO,    /* from the main thread; comes back as LETTER_ECHOED */
+	HUB_LET_GO,  /* from the main thread, see hub_hand_over(); comes back as LETTER_HUB_KEPT */
 	HUB_QUIT,    /* from the main thread, when no worker runs any more */
 };
 
@@ -57,6 +59,14 @@ struct fetch {
 	struct packet *packet; /* NULL: the member is none any more, or out of memory */
 };
 
+/*
+ * How far somebody had been sent what was said in a room, whose number was the last process's or,
+ * when that was killed, is the store's.
+ */
+struct chat_place {
+	uint64_t room, cursor;
+};
+
 /* A connection of the chat service. Belongs to its worker until HUB_GONE, and then to the hub. */
 struct chat {
 	struct letter open, gone;
@@ -77,6 +87,14 @@ struct chat {
 
 	struct client *client; /* the hub's */
 
+	/* Of a connection of the last process, until the hub has taken it up; owned. */
+	struct chat_place *places;
+	size_t n_places;
+	char *nick_was; /* when it was killed; owned */
+
+	struct ledger_entry
+		*entry; /* in which the worker and the hub write what is theirs; or NULL */
+
 	/* The worker's: */
 	struct dialect_state state;
 	struct list seats;	    /* in rooms */
@@ -84,6 +102,7 @@ struct chat {
 	struct chat_request *stash; /* what comes next, but has to wait; owned */
 	size_t waiting_bytes;	    /* of requests that wait for their replies */
 	unsigned behind;	    /* seats that are behind */
+	unsigned unsafe;	    /* seats that the ledger does not have */
 	bool fetching;		    /* the fetch is under way */
 	bool opened;		    /* the hub knows of it */
 };
@@ -130,6 +149,7 @@ struct seating {
 	bool sits;
 	uint8_t side;
 	uint64_t cursor; /* it is owed everything after this number */
+	uint64_t stored; /* the room, as the store knows it; 0: it does not */
 	uint64_t newest; /* that the room's log holds */
 };
 
@@ -175,6 +195,22 @@ struct errand {
 	struct job *job; /* the hub's */
 	struct errand *next; /* for whoever has it */
 };
+/* Somebody was in a room, as the store knows it, by a connection that was lost. */
+struct chat_absence {
+	const char *nick; /* borrowed */
+	uint64_t room;
+};
+
+/* What the last process's hub has written down, and the connections that have come from there. */
+struct hub_past {
+	struct bytes record; /* unless it was killed */
+	bool killed;
+	struct chat_absence *absences; /* of one that was killed; owned */
+	size_t n_absences;
+	struct chat **chats; /* with their workers already */
+	size_t n_chats;
+};
+
 /* Figures of the hub that any thread may read. */
 struct hub_figures {
 	_Atomic uint64_t rooms, people;

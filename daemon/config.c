@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 
 #include "util.h"
 
@@ -96,6 +97,7 @@ int config_new(struct config **ret_config)
 		return -ENOMEM;
 	config->defaults = builtin_settings;
 	config->chat = builtin_chat;
+	config->log_level = LOG_INFO;
 	config->defaults.greeting = strdup("");
 	if (!config->defaults.greeting || add_root(&config->chat) < 0) {
 		config_free(config);
@@ -164,4 +166,15 @@ const struct listener_config *config_find(const struct config *config, const cha
 		if (strcmp(config->listeners[i].name, name) == 0)
 			return &config->listeners[i];
 	return NULL;
+}
+
+const char *config_log_level_name(int level)
+{
+	static const char *const names[] = {[LOG_ERR] = "err",
+					    [LOG_WARNING] = "warning",
+					    [LOG_NOTICE] = "notice",
+					    [LOG_INFO] = "info",
+					    [LOG_DEBUG] = "debug"};
+
+	return names[level];
 }

@@ -117,7 +117,9 @@ struct chat_config {
 /* Zero-initialised it is empty and can be freed. */
 struct config {
 	unsigned workers;	  /* 0: one for each CPU this process may use */
+	int log_level;		  /* LOG_ERR to LOG_DEBUG of syslog(3) */
 	uint64_t max_clients;	  /* of the whole daemon; 0: what the open-files limit allows */
+	bool crash_safe;	  /* connections outlive a process that is killed */
 	struct settings defaults; /* what a listener has that says nothing else */
 	struct listener_config *listeners;
 	size_t n_listeners;
@@ -202,6 +204,9 @@ int config_load_listen(const struct config_listen *listens, size_t n, struct con
 		       struct config_problems *problems);
 
 void config_free(struct config *config);
+
+/* The name of a log_level, from "err" to "debug". */
+const char *config_log_level_name(int level);
 
 /* Returns the listener of this name, or NULL. */
 const struct listener_config *config_find(const struct config *config, const char *name);

@@ -184,8 +184,11 @@ static void print_chat(FILE *out, const struct chat_config *chat)
 
 int config_print(const struct config *config, FILE *out)
 {
-	(void)fprintf(out, "workers = %u;\nmax_clients = %" PRIu64 ";\n", config->workers,
-		      config->max_clients);
+	(void)fprintf(out,
+		      "workers = %u;\nlog_level = \"%s\";\nmax_clients = %" PRIu64
+		      ";\ncrash_safe = %s;\n",
+		      config->workers, config_log_level_name(config->log_level),
+		      config->max_clients, config->crash_safe ? "true" : "false");
 	print_settings(out, "", &config->defaults);
 	(void)fputs("\nlisteners: (\n", out);
 	for (size_t i = 0; i < config->n_listeners; i++) {

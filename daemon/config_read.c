@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 
 #include "config_builtin.h"
 #include "config_chat.h"
@@ -67,6 +68,20 @@ static int read_framing(struct reader *reader, const struct key *key,
 
 	r = value_name(&reader->reading, setting, key->example, names, ARRAY_SIZE(names), &index);
 	*(enum framing *)target = (enum framing)index;
+	return r;
+}
+
+static int read_log_level(struct reader *reader, const struct key *key,
+			  const config_setting_t *setting, void *target)
+{
+	const char *names[LOG_DEBUG - LOG_ERR + 1];
+	size_t index = (size_t)(*(int *)target - LOG_ERR);
+	int r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		names[i] = config_log_level_name(LOG_ERR + (int)i);
+	r = value_name(&reader->reading, setting, key->example, names, ARRAY_SIZE(names), &index);
+	*(int *)target = LOG_ERR + (int)index;
 	return r;
 }
 
@@ -302,8 +317,10 @@ static int read_listeners(struct reader *reader, const config_setting_t *setting
 
 static const struct key file_keys[] = {
 	{"workers", key_unsigned, offsetof(struct config, workers), 0, CONFIG_WORKERS_MAX, "4"},
+	{"log_level", read_log_level, offsetof(struct config, log_level), .example = "\"notice\""},
 	{"max_clients", key_number, offsetof(struct config, max_clients), 0, CONFIG_CLIENTS_MAX,
 	 "10000"},
+	{"crash_safe", key_boolean, offsetof(struct config, crash_safe), .example = "true"},
 	SETTINGS_KEYS(struct config, defaults),
 	{.name = "listeners", .read = key_at_another_time},
 	{"chat", config_read_chat, offsetof(struct config, chat),

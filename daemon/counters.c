@@ -25,9 +25,38 @@ static const char *const names[COUNTER_COUNT] = {
 	[COUNTER_UDP_UNSENT] = "answers to datagrams that could not be sent",
 };
 
+static const char *const tokens[COUNTER_COUNT] = {
+	[COUNTER_MESSAGES] = "messages",
+	[COUNTER_BYTES_IN] = "bytes_in",
+	[COUNTER_BYTES_OUT] = "bytes_out",
+	[COUNTER_ACCEPTED] = "accepted",
+	[COUNTER_GONE] = "gone",
+	[COUNTER_REFUSED_CLIENTS] = "max_clients",
+	[COUNTER_REFUSED_ADDRESS] = "max_clients_per_address",
+	[COUNTER_REFUSED_MEMORY] = "out_of_memory",
+	[COUNTER_MALFORMED] = "bad_header",
+	[COUNTER_TOO_LONG] = "too_long",
+	[COUNTER_ERROR_FRAME] = "error_frame",
+	[COUNTER_CUT_SHORT] = "cut_short",
+	[COUNTER_TIMED_OUT] = "timed_out",
+	[COUNTER_IDLE] = "idle",
+	[COUNTER_UNDRAINED] = "not_drained",
+	[COUNTER_BROKEN] = "broken",
+	[COUNTER_BAD_JSON] = "bad_json",
+	[COUNTER_UDP_TOO_LONG] = "udp_too_long",
+	[COUNTER_UDP_AMPLIFYING] = "udp_amplifying",
+	[COUNTER_UDP_REFLECTOR] = "udp_reflector",
+	[COUNTER_UDP_UNSENT] = "udp_not_sent",
+};
+
 const char *counter_name(enum counter counter)
 {
 	return names[counter];
+}
+
+const char *counter_token(enum counter counter)
+{
+	return tokens[counter];
 }
 
 void totals_add(struct totals *totals, const struct counters *counters, unsigned n)

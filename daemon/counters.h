@@ -67,3 +67,6 @@ void totals_add(struct totals *totals, const struct counters *counters, unsigned
 
 /* What a counter counts, in a few words for a person: "frames with a bad header". */
 const char *counter_name(enum counter counter);
+
+/* The same in one word for a program, that never changes: "bad_header". */
+const char *counter_token(enum counter counter);

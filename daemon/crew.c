@@ -3,13 +3,14 @@
 
 #include "util.h"
 
-int crew_start(struct crew *crew, unsigned n, struct mailbox *manager, struct mailbox *hub)
+int crew_start(struct crew *crew, unsigned n, struct mailbox *manager, struct mailbox *hub,
+	       struct ledger *ledger)
 {
 	crew->members = calloc(n, sizeof(*crew->members));
 	if (!crew->members)
 		return -ENOMEM;
 	for (crew->n = 0; crew->n < n; crew->n++) {
-		int r = worker_start(manager, hub, &crew->members[crew->n].worker);
+		int r = worker_start(manager, hub, ledger, &crew->members[crew->n].worker);
 
 		if (r < 0) {
 			crew_order(crew, LETTER_QUIT);

@@ -18,9 +18,9 @@ struct crew {
 	unsigned next; /* where the search for the least busy one begins */
 };
 
-/* Starts n workers that answer to manager, and whose chat is with hub. Returns 0 or a negative
- * errno, and then none runs. */
-int crew_start(struct crew *crew, unsigned n, struct mailbox *manager, struct mailbox *hub);
+/* Starts n workers as worker_start() does. Returns 0 or a negative errno, and then none runs. */
+int crew_start(struct crew *crew, unsigned n, struct mailbox *manager, struct mailbox *hub,
+	       struct ledger *ledger);
 
 /* Returns the number of the worker that has the least to do, and counts one thing more for it. */
 unsigned crew_choose(struct crew *crew);

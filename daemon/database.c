@@ -3,7 +3,9 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "clock.h"
 #include "database_schema.h"
 #include "util.h"
 
@@ -118,14 +120,43 @@ int database_begin(struct database *database)
 	return r;
 }
 
+static void count_commit(struct database_commits *commits, int result, uint64_t nanoseconds)
+{
+	const uint64_t microseconds = nanoseconds / 1000;
+
+	if (result < 0) {
+		commits->failed++;
+		return;
+	}
+	commits->last = clock_wall_ms();
+	commits->done++;
+	commits->microseconds += microseconds;
+	commits->longest = MAX(commits->longest, microseconds);
+}
+
 int database_commit(struct database *database)
 {
+	const uint64_t begun = clock_now();
 	int r = database->failed < 0 ? database->failed : run_words(database, "COMMIT");
 
+	count_commit(&database->commits, r, clock_now() - begun);
 	if (r == 0)
 		database->writing = false;
 	database->unsure = r < 0;
 	return r;
+}
+
+static uint64_t size_of(const char *path)
+{
+	struct stat status;
+
+	return stat(path, &status) == 0 ? (uint64_t)status.st_size : 0;
+}
+
+void database_size(const struct database *database, uint64_t *ret_file, uint64_t *ret_wal)
+{
+	*ret_file = size_of(database->file.path);
+	*ret_wal = size_of(sqlite3_filename_wal(sqlite3_db_filename(database->file.db, "main")));
 }
 
 int database_probe(struct database *database)

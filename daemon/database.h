@@ -14,6 +14,13 @@
 
 enum { DATABASE_PROBLEM_MAX = 512 };
 
+/* What has been committed since the database was opened, but for what database_probe() writes. */
+struct database_commits {
+	uint64_t done, failed;
+	uint64_t last;			/* milliseconds since 1970; 0: none was done */
+	uint64_t microseconds, longest; /* that those done took: all of them, and the slowest */
+};
+
 struct database {
 	struct database_file file;
 	sqlite3_stmt **statements; /* each is ready for use when nobody uses it */
@@ -21,6 +28,7 @@ struct database {
 	bool writing; /* between begin and commit or rollback */
 	int failed;   /* what failed since begin: SQLite may have undone it all by itself */
 	bool unsure;  /* what a commit that failed has written may still be whole in the file */
+	struct database_commits commits;
 	char problem[DATABASE_PROBLEM_MAX];
 };
 
@@ -34,6 +42,9 @@ void database_close(struct database *database);
 int database_begin(struct database *database);
 int database_commit(struct database *database);
 void database_rollback(struct database *database);
+
+/* How many bytes the database and its write-ahead log have on disk; 0 for what is not there. */
+void database_size(const struct database *database, uint64_t *ret_file, uint64_t *ret_wal);
 
 /* Writes something, and commits it. */
 int database_probe(struct database *database);

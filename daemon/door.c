@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -144,6 +145,51 @@ static void log_arrival(const struct peer *peer)
 		log_write(LOG_CONNECTED, &about, "connected");
 }
 
+/* Has a connection outlive this process should that be killed. */
+static void keep_safe(struct door *door, struct peer *peer)
+{
+	struct ledger *ledger = vault_ledger(door->vault);
+	const struct settings *settings = &peer->listener->config->settings;
+	uint32_t number = ledger_take_entry(ledger, peer->id);
+	struct ledger_entry *entry = &ledger->entries[number];
+	struct chat *chat = peer->session.chat;
+
+	if (number == 0)
+		return;
+	entry->service = (uint8_t)settings->service;
+	entry->framing = (uint8_t)peer->session.framing;
+	entry->dialect = (uint8_t)(chat ? chat->dialect : settings->dialect);
+	entry->name = peer->name;
+	(void)snprintf(entry->listener, sizeof(entry->listener), "%s", peer->listener->name);
+	peer->letter.entry = number;
+	if (chat)
+		chat->entry = entry;
+	vault_keep(door->vault, number, peer->stream.fd);
+}
+
+/* Gives a connection, counted in, to the worker that has the least to do. */
+static void give_to_worker(struct door *door, struct peer *peer)
+{
+	struct listener *listener = peer->listener;
+	const struct settings *settings = &listener->config->settings;
+	struct session *session = &peer->session;
+
+	door->connections++;
+	listener->connections++;
+	peer->letter.worker = (uint16_t)crew_choose(door->crew);
+	session->service =
+		settings->service == SERVICE_TRANSFORM ? &session_transform : &session_chat;
+	session->settings = settings;
+	session->counters = &listener->counters[peer->letter.worker];
+	if (session->chat) {
+		session->chat->worker = peer->letter.worker;
+		session->chat->listener = session->counters->listener;
+	}
+	if (door->vault && peer->admitted && settings->service != SERVICE_CONTROL)
+		keep_safe(door, peer);
+	crew_post(door->crew, peer->letter.worker, &peer->letter, LETTER_PEER);
+}
+
 /* Takes a new connection over, fd included. */
 static void welcome(struct door *door, struct listener *listener, int fd,
 		    const struct sockaddr_storage *address)
@@ -167,18 +213,25 @@ static void welcome(struct door *door, struct listener *listener, int fd,
 		free(peer);
 		return;
 	}
-	door->connections++;
-	listener->connections++;
 	stream_init(&peer->stream, fd);
-	peer->letter.worker = (uint16_t)crew_choose(door->crew);
-	peer->session = (struct session){
-		.service =
-			settings->service == SERVICE_TRANSFORM ? &session_transform : &session_chat,
-		.settings = settings,
-		.counters = &listener->counters[peer->letter.worker],
-		.framing = settings->framing,
-	};
-	crew_post(door->crew, peer->letter.worker, &peer->letter, LETTER_PEER);
+	peer->session.framing = settings->framing;
+	give_to_worker(door, peer);
+}
+
+bool door_take_up(struct door *door, struct peer *peer)
+{
+	struct listener *listener = peer->listener;
+	uint8_t key[QUOTA_KEY];
+
+	if (peer->admitted) {
+		peer_name_key(&peer->name, key);
+		if (quota_take(&listener->quota, key, 0) < 0)
+			return false;
+		listener->clients++;
+		door->clients++;
+	}
+	give_to_worker(door, peer);
+	return true;
 }
 
 static bool is_out_of_descriptors(int error)
@@ -282,7 +335,7 @@ int door_open(struct door *door)
 		(void)setrlimit(RLIMIT_NOFILE, &limit); /* then with what there is */
 	}
 	open = count_descriptors();
-	door->reserve = SPARE_DESCRIPTORS + open - MIN(open, sockets);
+	door->reserve = SPARE_DESCRIPTORS + open - MIN(open, sockets + door->connections);
 	door_adjust(door);
 	return 0;
 }
@@ -310,6 +363,8 @@ void door_gone(struct door *door, struct peer *peer)
 		listener->clients--;
 		door->clients--;
 	}
+	if (door->vault)
+		vault_forget(door->vault, peer->letter.entry);
 	door->connections--;
 	listener->connections--;
 	crew_gave_back(door->crew, peer->letter.worker);

@@ -14,12 +14,14 @@
 #include "crew.h"
 #include "listener.h"
 #include "peer.h"
+#include "vault.h"
 
 struct door {
 	sd_event *event;	     /* borrowed */
 	struct crew *crew;	     /* borrowed */
 	struct list *listeners;	     /* borrowed */
 	const struct config *config; /* as it is now; borrowed */
+	struct vault *vault;	     /* keeps connections should this process be killed; or NULL */
 	sd_event_source *timer;	     /* a while after the door was shut or opened; owned */
 	uint64_t last_client;	     /* the number given last */
 	uint64_t clients;	     /* admitted */
@@ -42,6 +44,12 @@ int door_open(struct door *door);
 
 /* The listeners have other sockets now, so that another number of connections is allowed. */
 void door_adjust(struct door *door);
+
+/*
+ * Has a worker go on with a connection of the last process, whatever the limits are now: the peer
+ * has its listener. Returns false when out of memory.
+ */
+bool door_take_up(struct door *door, struct peer *peer);
 
 /* Takes a peer back that is over, and frees it. */
 void door_gone(struct door *door, struct peer *peer);

@@ -23,17 +23,31 @@ struct history {
 	struct reach committed, written; /* written: with what the open transaction does */
 };
 
-struct history *history_new_memory(uint64_t max_messages, uint64_t max_bytes)
+/* Takes memory over; NULL is out of memory. */
+static struct history *of_memory(struct history_memory *memory)
 {
-	struct history *history = calloc(1, sizeof(*history));
+	struct history *history = memory ? calloc(1, sizeof(*history)) : NULL;
 
 	if (history)
-		history->memory = history_memory_new(max_messages, max_bytes);
-	if (!history || !history->memory) {
-		free(history);
-		return NULL;
-	}
+		history->memory = memory;
+	else
+		history_memory_free(memory);
 	return history;
+}
+
+struct history *history_new_memory(uint64_t max_messages, uint64_t max_bytes)
+{
+	return of_memory(history_memory_new(max_messages, max_bytes));
+}
+
+void history_put(const struct history *history, struct record *record)
+{
+	history_memory_put(history->memory, record);
+}
+
+struct history *history_get(struct record_reader *reader, uint64_t max_messages, uint64_t max_bytes)
+{
+	return of_memory(history_memory_get(reader, max_messages, max_bytes));
 }
 
 static int take_time(const struct chat_message *message, void *data)

@@ -6,6 +6,7 @@
  * memory as a ring. Another place to keep logs would stand behind these functions. For the hub.
  */
 
+#include "record.h"
 #include "store.h"
 
 struct history;
@@ -59,6 +60,11 @@ int history_read(struct history *history, uint64_t first, uint64_t last,
  */
 int history_trim(struct history *history, uint64_t max_messages, uint64_t max_age, uint64_t now,
 		 bool *ret_more);
+
+/* Writes down all that a log in memory holds, and makes one of it; NULL when that cannot be. */
+void history_put(const struct history *history, struct record *record);
+struct history *history_get(struct record_reader *reader, uint64_t max_messages,
+			    uint64_t max_bytes);
 
 /* Whether there is anything that history_trim() would remove. */
 bool history_wants_trim(const struct history *history, uint64_t max_messages, uint64_t max_age,

@@ -193,8 +193,9 @@ static int reserve(struct history_memory *memory)
 	return 0;
 }
 
-int history_memory_append(struct history_memory *memory, struct chat_message *message,
-			  const char *sender, const char *key)
+/* Appends a message as number newest + 1, whatever the limits. Returns 0 or -ENOMEM. */
+static int append(struct history_memory *memory, const struct chat_message *message,
+		  const char *sender, const char *key)
 {
 	struct entry *entry;
 	int r = reserve(memory);
@@ -208,11 +209,22 @@ int history_memory_append(struct history_memory *memory, struct chat_message *me
 	entry = entry_new(message, sender, key);
 	if (!entry)
 		return -ENOMEM;
-	entry->message.seq = message->seq = ++memory->newest;
+	entry->message.seq = ++memory->newest;
 	*slot_of(memory, memory->newest) = entry;
 	memory->bytes += entry->size;
 	if (key)
 		keys_add(&memory->keys, sender, key, memory->newest);
+	return 0;
+}
+
+int history_memory_append(struct history_memory *memory, struct chat_message *message,
+			  const char *sender, const char *key)
+{
+	int r = append(memory, message, sender, key);
+
+	if (r < 0)
+		return r;
+	message->seq = memory->newest;
 	keep_limits(memory);
 	return 0;
 }
@@ -268,4 +280,86 @@ void history_memory_limit(struct history_memory *memory, uint64_t max_messages)
 {
 	memory->max_messages = max_messages;
 	keep_limits(memory);
+}
+
+/* ---- for the next process ---- */
+
+/* A stump has its number, time and key alone; its other strings are gone. */
+static void put_entry(const struct entry *entry, bool is_stump, struct record *record)
+{
+	const struct chat_message *message = &entry->message;
+
+	record_put(record, message->time);
+	record_put_text(record, entry->key > 0 ? entry->strings : NULL);
+	record_put_text(record, entry->key > 0 ? entry->strings + entry->key : NULL);
+	record_put_text(record, is_stump ? "" : message->from);
+	record_put_text(record, is_stump ? NULL : message->user);
+	record_put_text(record, is_stump ? NULL : message->unit);
+	record_put_bytes(record, is_stump ? "" : message->text, is_stump ? 0 : message->text_len);
+}
+
+void history_memory_put(const struct history_memory *memory, struct record *record)
+{
+	record_put(record, memory->first);
+	record_put(record, memory->oldest);
+	record_put(record, memory->newest);
+	for (uint64_t seq = memory->first; seq <= memory->newest; seq++) {
+		const struct entry *entry = *slot_of(memory, seq);
+
+		record_put(record, entry != NULL);
+		if (entry)
+			put_entry(entry, seq < memory->oldest, record);
+	}
+}
+
+static int get_entry(struct history_memory *memory, struct record_reader *reader)
+{
+	struct chat_message message = {.time = record_get(reader)};
+	CLEANUP(freep) char *sender = record_get_text(reader), *key = record_get_text(reader);
+	CLEANUP(freep) char *from = record_get_text(reader), *user = record_get_text(reader);
+	CLEANUP(freep) char *unit = record_get_text(reader);
+	struct bytes text = record_get_bytes(reader);
+
+	if (reader->failed || !from || !sender != !key)
+		return -EBADMSG;
+	message.from = from;
+	message.user = user;
+	message.unit = unit;
+	message.text = (const char *)text.data;
+	message.text_len = text.len;
+	return append(memory, &message, sender, key);
+}
+
+struct history_memory *history_memory_get(struct record_reader *reader, uint64_t max_messages,
+					  uint64_t max_bytes)
+{
+	struct history_memory *memory = history_memory_new(max_messages, max_bytes);
+	uint64_t first = record_get(reader), oldest = record_get(reader);
+	uint64_t newest = record_get(reader);
+	int r = first > 0 && first <= oldest && oldest <= newest + 1 ? 0 : -EBADMSG;
+
+	if (!memory)
+		return NULL;
+	memory->first = memory->oldest = first;
+	memory->newest = first - 1;
+	while (memory->newest < newest && r == 0 && !reader->failed) {
+		if (record_get(reader))
+			r = get_entry(memory, reader);
+		else if (memory->newest + 1 < oldest && (r = reserve(memory)) == 0)
+			*slot_of(memory, ++memory->newest) = NULL;
+		else
+			r = -EBADMSG;
+	}
+	if (r < 0 || reader->failed) {
+		history_memory_free(memory);
+		return NULL;
+	}
+	while (memory->oldest < oldest) {
+		if (*slot_of(memory, memory->oldest))
+			drop_oldest(memory);
+		else
+			memory->oldest++;
+	}
+	keep_limits(memory);
+	return memory;
 }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "chat.h"
+#include "record.h"
 
 struct history_memory;
 
@@ -26,6 +27,11 @@ void history_memory_find_key(const struct history_memory *memory, const char *se
 			     const char *key, uint64_t *ret_seq, uint64_t *ret_time);
 int history_memory_read(const struct history_memory *memory, uint64_t first, uint64_t last,
 			int (*each)(const struct chat_message *message, void *data), void *data);
+
+/* Writes all of it down, and makes one of that; NULL when out of memory or when it is none. */
+void history_memory_put(const struct history_memory *memory, struct record *record);
+struct history_memory *history_memory_get(struct record_reader *reader, uint64_t max_messages,
+					  uint64_t max_bytes);
 
 /* Whether the oldest message is one too many, or older than time before. */
 bool history_memory_exceeds(const struct history_memory *memory, uint64_t max_messages,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hub.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -34,8 +35,18 @@ void hub_post(struct hub *hub, unsigned worker, struct letter *letter, enum lett
 	letters_add(&hub->out[worker], letter);
 }
 
+static void log_denied(const struct job *job)
+{
+	char what[64];
+
+	(void)snprintf(what, sizeof(what), "%s refused", chat_op_name(job->request->op));
+	client_log(job->chat->client, LOG_DENIED, NULL, chat_error_token(job->reply.error), what);
+}
+
 void hub_reply(struct hub *hub, struct job *job)
 {
+	if (job->reply.error != CHAT_OK && job->chat->client && log_verbose())
+		log_denied(job);
 	hub_post(hub, job->chat->worker, &job->letter, LETTER_REPLY);
 }
 
@@ -303,6 +314,16 @@ static void update(struct hub *hub)
 	mailbox_post(hub->manager, &hub->update_letter);
 }
 
+/* Nobody waits for an answer any more; the connections go to the next process. */
+static void let_go(struct hub *hub)
+{
+	hub_commit(hub);
+	hub_write_down(hub);
+	crew_order(hub->crew, LETTER_LET_GO); /* behind all that was ever posted to them */
+	hub->let_go_letter.kind = LETTER_HUB_KEPT;
+	mailbox_post(hub->manager, &hub->let_go_letter);
+}
+
 static void read_letter(struct hub *hub, struct letter *letter)
 {
 	switch ((enum hub_letter)letter->kind) {
@@ -331,6 +352,9 @@ static void read_letter(struct hub *hub, struct letter *letter)
 	case HUB_ECHO:
 		hub->echo_letter.kind = LETTER_ECHOED;
 		mailbox_post(hub->manager, &hub->echo_letter);
+		break;
+	case HUB_LET_GO:
+		let_go(hub);
 		break;
 	case HUB_QUIT:
 		hub->quits = true;
@@ -423,7 +447,7 @@ int hub_new(struct hub **ret_hub)
 }
 
 int hub_start(struct hub *hub, const struct config *config, struct store *store, struct crew *crew,
-	      struct mailbox *manager)
+	      struct mailbox *manager, const struct hub_past *past)
 {
 	int r;
 
@@ -437,6 +461,13 @@ int hub_start(struct hub *hub, const struct config *config, struct store *store,
 	r = hub->out ? take_up(hub, store) : -ENOMEM;
 	if (r == 0)
 		r = hub_configure_rooms(hub);
+	if (r == 0 && past) {
+		if (past->killed)
+			hub_recover(hub, past);
+		else
+			hub_take_up(hub, past);
+		hub_commit(hub);
+	}
 	if (r == 0)
 		r = timer_set(loop_timers(hub->loop), &hub->tick, loop_now(hub->loop) + TICK);
 	if (r == 0)
@@ -457,6 +488,17 @@ void hub_ask_echo(struct hub *hub)
 {
 	hub->echo_letter.kind = HUB_ECHO;
 	mailbox_post(&hub->mailbox, &hub->echo_letter);
+}
+
+void hub_hand_over(struct hub *hub)
+{
+	hub->let_go_letter.kind = HUB_LET_GO;
+	mailbox_post(&hub->mailbox, &hub->let_go_letter);
+}
+
+const struct record *hub_record(const struct hub *hub)
+{
+	return &hub->record;
 }
 
 void errand_done(struct hub *hub, struct errand *errand)
@@ -492,6 +534,7 @@ void hub_free(struct hub *hub)
 	sanctions_free(hub->sanctions);
 	users_free(hub->users);
 	store_close(hub->store);
+	record_done(&hub->record);
 	scratch_done(&hub->scratch);
 	free(hub->staged);
 	free(hub->out);

@@ -10,6 +10,7 @@
 #include "chat_mail.h"
 #include "config.h"
 #include "crew.h"
+#include "record.h"
 #include "store.h"
 
 struct hub;
@@ -22,10 +23,21 @@ struct mailbox *hub_mailbox(struct hub *hub);
 
 /*
  * Starts it. config outlives it or the next hub_update(); store, which may be NULL, is the hub's
- * from now on; crew and manager outlive it. Returns 0 or a negative errno.
+ * from now on; crew and manager outlive it; past is used up by this call, and NULL when there is
+ * none. Returns 0 or a negative errno.
  */
 int hub_start(struct hub *hub, const struct config *config, struct store *store, struct crew *crew,
-	      struct mailbox *manager);
+	      struct mailbox *manager, const struct hub_past *past);
+
+/*
+ * Has it write down all that it knows, for the next process, when every worker is suspended, and
+ * forget it: it tells the workers LETTER_LET_GO, and the main thread LETTER_HUB_KEPT. Nothing but
+ * hub_free() after that.
+ */
+void hub_hand_over(struct hub *hub);
+
+/* What it has written down, until hub_free(). */
+const struct record *hub_record(const struct hub *hub);
 
 /*
  * Has it go by another configuration, and by a store if it has none yet (else NULL): it answers

@@ -22,14 +22,14 @@ static const char *name_of(const struct client *client)
 
 /* Says in the log who did what to whom, and why. */
 static void log_deed(const struct client *client, enum log_kind kind, const char *verb,
-		     const char *whom, const char *reason)
+		     const char *whom, const char *room, const char *reason)
 {
-	struct log_about about = {.listener = client->chat->listener,
-				  .client = client->chat->id,
-				  .user = client->person->user,
-				  .nick = client->person->nick,
-				  .reason = reason};
+	char name[PEER_NAME_MAX];
+	struct log_about about;
 
+	client_about(client, name, &about);
+	about.room = room;
+	about.reason = reason;
 	log_write(kind, &about, "%s %s %s%s%s", name_of(client), verb, whom,
 		  reason && *reason ? ": " : "", reason ? reason : "");
 }
@@ -132,19 +132,21 @@ static bool request_kick(struct hub *hub, struct client *client, struct job *job
 		one = client_find(hub, request->client);
 		if (one)
 			client_note_end(one, by_whom(client, "kicked", request->reason, text));
-		log_deed(client, LOG_KICKED, "kicked", whom(request, who), request->reason);
+		log_deed(client, LOG_KICKED, "kicked", whom(request, who), NULL, request->reason);
 		return false;
 	}
 	person = find_person(hub, job);
 	if (!person)
 		return true;
-	log_deed(client, LOG_KICKED, "kicked", whom(request, who), request->reason);
 	if (request->room)
 		kick_from(hub, client, job, person);
 	else
 		job_reply_json(job, "\"kicked\":%" PRIu64,
 			       dismiss_person(hub, person, "kicked by an administrator",
 					      by_whom(client, "kicked", request->reason, text)));
+	if (job->reply.error == CHAT_OK)
+		log_deed(client, LOG_KICKED, "kicked", whom(request, who), request->room,
+			 request->reason);
 	return true;
 }
 
@@ -216,7 +218,8 @@ static void request_sanction(struct hub *hub, struct client *client, struct job 
 		return;
 	}
 	log_deed(client, kind == SANCTION_BAN ? LOG_BANNED : LOG_MUTED,
-		 kind == SANCTION_BAN ? "banned" : "muted", whom(request, who), request->reason);
+		 kind == SANCTION_BAN ? "banned" : "muted", whom(request, who), NULL,
+		 request->reason);
 	if (kind == SANCTION_BAN)
 		job_reply_json(job, "\"kicked\":%" PRIu64,
 			       dismiss_banned(hub, client, request->reason));
@@ -242,7 +245,8 @@ static void request_pardon(struct hub *hub, struct client *client, struct job *j
 			   hub->store ? store_problem(hub->store) : "out of memory");
 	else
 		log_deed(client, kind == SANCTION_BAN ? LOG_UNBANNED : LOG_UNMUTED,
-			 kind == SANCTION_BAN ? "unbanned" : "unmuted", whom(request, who), NULL);
+			 kind == SANCTION_BAN ? "unbanned" : "unmuted", whom(request, who), NULL,
+			 NULL);
 }
 
 void hub_admin_request(struct hub *hub, struct client *client, struct job *job)

@@ -40,8 +40,41 @@ struct sanctions_subject client_subject(const struct client *client)
 	};
 }
 
+void client_about(const struct client *client, char text[static PEER_NAME_MAX],
+		  struct log_about *ret_about)
+{
+	*ret_about = (struct log_about){
+		.listener = client->chat->listener,
+		.peer = peer_name_format(&client->chat->name, text),
+		.client = client->chat->id,
+		.user = client->person->user,
+		.nick = client->person->nick,
+	};
+}
+
+void client_log(const struct client *client, enum log_kind kind, const char *room,
+		const char *reason, const char *what)
+{
+	char text[PEER_NAME_MAX];
+	struct log_about about;
+
+	if (!log_verbose())
+		return;
+	client_about(client, text, &about);
+	about.room = room;
+	about.reason = reason;
+	log_write(kind, &about, "%s%s%s%s%s", what, room ? " " : "", room ? room : "",
+		  reason ? ": " : "", reason ? reason : "");
+}
+
 void client_note_end(struct client *client, const char *reason)
 {
+	char text[PEER_NAME_MAX];
+	struct log_about about;
+
+	client_about(client, text, &about);
+	about.reason = reason;
+	log_folded(LOG_DISMISSED, &about, "its connection is ended: %s", reason);
 	free(client->end);
 	client->end = strdup(reason); /* without memory, the others are told no reason */
 }
@@ -119,33 +152,57 @@ static bool is_admin(struct hub *hub, const struct client *client)
 			   config->admins, config->n_admins);
 }
 
-void client_open(struct hub *hub, struct chat *chat)
+void client_note_nick(const struct client *client)
+{
+	if (client->chat->entry)
+		ledger_write_name(client->chat->entry->nick, client->person->nick);
+}
+
+struct client *client_new(struct hub *hub, struct chat *chat, struct person *person)
 {
 	struct client *client = calloc(1, sizeof(*client));
-	const char *user = NULL;
 
 	if (!client)
-		return; /* its requests are refused for want of memory */
+		return NULL;
 	list_init(&client->presences);
 	client->chat = chat;
 	client->since = hub->now;
 	client->tokens = CONFIG_RATE_MAX; /* of which no more than the burst counts then */
 	client->tokens_time = hub->now;
-	if (chat->identity.proven)
-		user = users_name(hub->users, chat->identity.uid);
-	client->person = user ? person_find_user(hub, user) : NULL;
-	if (!client->person)
-		client->person = person_new(hub, chat, user);
-	if (!client->person || !tsearch(client, &hub->clients_by_id, compare_client)) {
-		if (client->person && list_empty(&client->person->clients))
-			person_free(hub, client->person);
+	client->person = person;
+	if (!tsearch(client, &hub->clients_by_id, compare_client)) {
 		free(client);
-		return;
+		return NULL;
 	}
-	list_append(&client->person->clients, &client->link);
-	client->person->hidden = is_hidden(client->person);
+	list_append(&person->clients, &client->link);
+	person->hidden = is_hidden(person);
 	chat->client = client;
 	client->is_admin = is_admin(hub, client);
+	client_note_nick(client);
+	return client;
+}
+
+void client_open(struct hub *hub, struct chat *chat)
+{
+	struct client *client = NULL;
+	struct person *person = NULL;
+	const char *user = NULL;
+
+	if (chat->identity.proven)
+		user = users_name(hub->users, chat->identity.uid);
+	if (user)
+		person = person_find_user(hub, user);
+	if (!person)
+		person = person_new(hub, chat, user);
+	if (person)
+		client = client_new(hub, chat, person);
+	if (!client) { /* its requests are refused for want of memory */
+		if (person && list_empty(&person->clients))
+			person_free(hub, person);
+		return;
+	}
+	client_log(client, LOG_KNOWN, NULL, NULL,
+		   client->person->user ? "known as a user" : "known as a guest");
 	if (chat->control)
 		return;
 	refuse_banned(hub, client);

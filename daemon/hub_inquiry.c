@@ -270,10 +270,34 @@ static void describe_sanction(const struct sanction *sanction, void *data)
 		(void)json_array_append_new(json_object_get(all, "mutes"), one);
 }
 
+/* What is told of the log of rooms; null when nobody talks here. */
+static json_t *describe_storage(const struct hub *hub)
+{
+	struct store_figures figures;
+	json_t *took;
+
+	if (!hub->store)
+		return json_null();
+	store_figures(hub->store, &figures);
+	took = json_pack("{s:I, s:I, s:I}", "total", (json_int_t)figures.commit_microseconds,
+			 "mean",
+			 (json_int_t)(figures.commit_microseconds / MAX(figures.commits, 1u)),
+			 "max", (json_int_t)figures.longest_commit_microseconds);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "database_bytes",
+			 (json_int_t)figures.database_bytes, "wal_bytes",
+			 (json_int_t)figures.wal_bytes, "messages", (json_int_t)figures.messages,
+			 "commits", (json_int_t)figures.commits, "failed_commits",
+			 (json_int_t)figures.failed_commits, "last_commit",
+			 figures.last_commit > 0 ? json_integer((json_int_t)figures.last_commit)
+						 : json_null(),
+			 "commit_microseconds", took);
+}
+
 /* Completes the figures of the main thread with the hub's own. */
 static void answer_stats(struct hub *hub, struct errand *errand)
 {
-	json_t *all = json_pack("{s:[], s:[]}", "bans", "mutes");
+	json_t *all =
+		json_pack("{s:o, s:[], s:[]}", "storage", describe_storage(hub), "bans", "mutes");
 	char *text;
 
 	sanctions_each(hub->sanctions, hub->now, describe_sanction, all);

@@ -62,6 +62,7 @@ void request_hello(struct hub *hub, struct client *client, struct job *job)
 		job_refuse(job, (enum chat_error)r, "\"%.128s\": %s", request->nick, message);
 	if (r != CHAT_OK)
 		return;
+	client_log(client, LOG_KNOWN, NULL, NULL, "known by this nick");
 	subject = client_subject(client);
 	if (!client->is_admin && sanctions_find(hub->sanctions, SANCTION_BAN, &subject, hub->now))
 		client_dismiss(hub, client, "banned", "banned");

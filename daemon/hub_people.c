@@ -60,6 +60,7 @@ void person_free(struct hub *hub, struct person *person)
 static int set_nick(struct hub *hub, struct person *person, char *nick, char *folded)
 {
 	char *old_nick = person->nick, *old_folded = person->folded;
+	const struct client *client;
 
 	if (old_folded)
 		(void)tdelete(person, &hub->people_by_nick, compare_nick);
@@ -67,6 +68,8 @@ static int set_nick(struct hub *hub, struct person *person, char *nick, char *fo
 	person->folded = folded;
 	free(old_nick);
 	free(old_folded);
+	LIST_FOR_EACH(client, &person->clients, struct client, link)
+		client_note_nick(client);
 	/* When this fails, it is not found by its nick, and else all is well. */
 	return tsearch(person, &hub->people_by_nick, compare_nick) ? 0 : -ENOMEM;
 }
@@ -176,6 +179,31 @@ out:
 		person_free(hub, person);
 		return NULL;
 	}
+	return person;
+}
+
+struct person *person_restore(struct hub *hub, char *nick, char *user)
+{
+	struct person *person = calloc(1, sizeof(*person));
+	char *folded = nick ? name_fold(nick) : NULL;
+
+	if (!person || !folded) {
+		free(person);
+		free(folded);
+		free(nick);
+		free(user);
+		return NULL;
+	}
+	list_init(&person->clients);
+	list_init(&person->memberships);
+	person->user = user;
+	if (set_nick(hub, person, nick, folded) < 0 ||
+	    (user && !tsearch(person, &hub->people_by_user, compare_user))) {
+		person_free(hub, person);
+		return NULL;
+	}
+	list_append(&hub->people, &person->link);
+	atomic_fetch_add_explicit(&hub->figures.people, 1, memory_order_relaxed);
 	return person;
 }
 

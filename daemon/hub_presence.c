@@ -34,6 +34,7 @@ static void post_seating(struct hub *hub, const struct presence *presence, bool 
 		.side = presence->side,
 		.cursor = cursor,
 		.newest = presence->room->visible,
+		.stored = presence->room->durable ? presence->room->stored : 0,
 	};
 	hub_post(hub, chat->worker, &seating->letter, LETTER_SEATING);
 }
@@ -58,36 +59,46 @@ static struct membership *find_membership(const struct person *person, const str
 	return NULL;
 }
 
-/* Somebody is a member from now on; the others are told. */
-static struct membership *become_member(struct hub *hub, struct person *person, struct room *room)
+/* Somebody is a member from now on. */
+static struct membership *become_member(struct person *person, struct room *room, uint64_t since)
 {
-	struct chat_event event = {.kind = CHAT_EVENT_JOIN, .nick = person->nick};
 	struct membership *membership = calloc(1, sizeof(*membership));
 
 	if (!membership)
 		return NULL;
 	membership->person = person;
 	membership->room = room;
-	membership->since = hub->now;
+	membership->since = since;
 	list_append(&person->memberships, &membership->in_person);
 	list_append(&room->members, &membership->in_room);
 	room->n_members++;
-	if (room_tells_presence(hub, room))
-		room_broadcast(hub, room, &event);
 	return membership;
 }
 
-struct presence *presence_add(struct hub *hub, struct client *client, struct room *room,
-			      uint64_t cursor)
+static void tell_join(struct hub *hub, const struct person *person, struct room *room)
+{
+	struct chat_event event = {.kind = CHAT_EVENT_JOIN, .nick = person->nick};
+
+	if (room_tells_presence(hub, room))
+		room_broadcast(hub, room, &event);
+}
+
+/* Gives a connection a seat; of a person who is a new member, tells is whether others hear of it.
+ */
+static struct presence *add_presence(struct hub *hub, struct client *client, struct room *room,
+				     uint64_t cursor, uint64_t since, bool tells)
 {
 	struct membership *membership = find_membership(client->person, room);
-	struct presence *presence;
+	struct presence *presence = calloc(1, sizeof(*presence));
 
-	if (room->piece)
-		hub_commit(hub); /* that is not for the new member */
-	presence = calloc(1, sizeof(*presence));
-	if (presence && !membership)
-		membership = become_member(hub, client->person, room);
+	/* Who is where is written down by how the store knows a room, so it has to. */
+	if (client->chat->entry && room->durable && room->stored == 0)
+		(void)room_ready_history(hub, room); /* else the connection is not kept */
+	if (presence && !membership) {
+		membership = become_member(client->person, room, since);
+		if (membership && tells)
+			tell_join(hub, client->person, room);
+	}
 	if (!presence || !membership) {
 		free(presence);
 		return NULL;
@@ -102,7 +113,22 @@ struct presence *presence_add(struct hub *hub, struct client *client, struct roo
 		client->n_rooms++;
 	count_seat(presence, true);
 	post_seating(hub, presence, true, cursor);
+	client_log(client, LOG_JOINED, room_name(room, presence->side), NULL, "joined");
 	return presence;
+}
+
+struct presence *presence_add(struct hub *hub, struct client *client, struct room *room,
+			      uint64_t cursor)
+{
+	if (room->piece)
+		hub_commit(hub); /* that is not for the new member */
+	return add_presence(hub, client, room, cursor, hub->now, true);
+}
+
+struct presence *presence_restore(struct hub *hub, struct client *client, struct room *room,
+				  uint64_t cursor, uint64_t since)
+{
+	return add_presence(hub, client, room, cursor, since, false);
 }
 
 /* Somebody is no member any more; the others are told, unless they have been. */
@@ -140,6 +166,7 @@ static void remove_presence(struct hub *hub, struct presence *presence, const ch
 	if (room->piece)
 		hub_commit(hub); /* that is still for the member */
 	count_seat(presence, false);
+	client_log(client, LOG_LEFT, room_name(room, presence->side), reason, "left");
 	if (!client->gone)
 		post_seating(hub, presence, false, 0);
 	list_remove(&presence->link);

@@ -228,7 +228,15 @@ static int make_direct(struct room *room, const struct side sides[static ENCODIN
 struct room *room_direct(struct hub *hub, struct person *self, struct person *other,
 			 const char *other_user, bool make)
 {
-	struct side sides[ENCODING_SIDES] = {side_of(self, NULL), side_of(other, other_user)};
+	return room_direct_of(hub, (struct person *[]){self, other},
+			      (const char *[]){NULL, other_user}, make);
+}
+
+struct room *room_direct_of(struct hub *hub, struct person *const people[static ENCODING_SIDES],
+			    const char *const users[static ENCODING_SIDES], bool make)
+{
+	struct side sides[ENCODING_SIDES] = {side_of(people[0], users[0]),
+					     side_of(people[1], users[1])};
 	char folded[2 * sizeof(sides[0].key) + 2];
 	struct room *room;
 
@@ -349,8 +357,7 @@ static int find_log(const struct store_room *stored, void *data)
 	return search->room->history ? 1 : -ENOMEM;
 }
 
-/* Keeps the log of a room, in which nobody is, elsewhere from now on. Returns 0 or what failed. */
-static int keep_log(struct hub *hub, struct room *room, bool durable)
+int room_keep_log(struct hub *hub, struct room *room, bool durable)
 {
 	int r;
 
@@ -379,7 +386,7 @@ static int configure_room(struct hub *hub, const struct room_config *config)
 	room->config = config;
 	/* As long as somebody is there, its log stays where it is. */
 	if (room->durable != durable && (!room->history || room->n_members == 0))
-		r = keep_log(hub, room, durable);
+		r = room_keep_log(hub, room, durable);
 	if (!*room->topic && config->topic) {
 		char *topic = strdup(config->topic);
 

@@ -61,11 +61,11 @@ static bool may_say(struct hub *hub, struct client *client, struct job *job)
 	}
 	wait = take_token(hub, client);
 	if (wait > 0) {
-		struct log_about about = {.listener = client->chat->listener,
-					  .nick = client->person->nick,
-					  .user = client->person->user,
-					  .client = client->chat->id};
+		char name[PEER_NAME_MAX];
+		struct log_about about;
 
+		client_about(client, name, &about);
+		about.reason = chat_error_token(CHAT_SLOW_DOWN);
 		job_refuse(job, CHAT_SLOW_DOWN, "more messages than this server takes");
 		job->reply.retry_after = wait;
 		log_folded(LOG_SLOW_DOWN, &about, "says more than chat.rate allows, refused");

@@ -7,7 +7,9 @@
 #include "config.h"
 #include "crew.h"
 #include "history.h"
+#include "log.h"
 #include "loop.h"
+#include "record.h"
 #include "sanctions.h"
 #include "users.h"
 
@@ -20,6 +22,7 @@ struct person {
 	bool has_spoken;     /* the store knows the user */
 	bool hidden;	     /* is on the control socket only */
 	unsigned talks;	     /* of a guest: direct rooms of which one side is its */
+	uint64_t place;	     /* in the record for the next process, from 1 */
 	struct list clients;
 	struct list memberships;
 };
@@ -138,7 +141,8 @@ struct hub {
 	size_t staged_bytes;
 	struct scratch scratch;
 	struct list inquiries;
-	struct letter update_letter, echo_letter, quit_letter;
+	struct letter update_letter, echo_letter, let_go_letter, quit_letter;
+	struct record record; /* for the next process */
 	struct {
 		const struct config *config;
 		struct store *store;
@@ -188,6 +192,14 @@ struct room *room_new(struct hub *hub, const char *name, const char *folded);
 /* Finds the direct room of two people, or makes it. other_user is who is not here, or NULL. */
 struct room *room_direct(struct hub *hub, struct person *self, struct person *other,
 			 const char *other_user, bool make);
+/*
+ * Likewise, of two sides, each of which is a person, or a user who is not here. Neither need have a
+ * connection.
+ */
+struct room *room_direct_of(struct hub *hub, struct person *const people[static ENCODING_SIDES],
+			    const char *const users[static ENCODING_SIDES], bool make);
+/* Keeps the log of a room, in which nobody is, elsewhere from now on. Returns 0 or what failed. */
+int room_keep_log(struct hub *hub, struct room *room, bool durable);
 /* Which side of a direct room is person's; 0 in any other. */
 unsigned room_side(const struct room *room, const struct person *person);
 /* A guest, whose a side of a direct room is, is called something else now. Returns 0 or -ENOMEM. */
@@ -221,6 +233,8 @@ struct person *person_find_nick(struct hub *hub, const char *folded);
 struct person *person_find_user(struct hub *hub, const char *user);
 /* Makes a person of a connection that proves who it is, or of a guest: user is NULL. */
 struct person *person_new(struct hub *hub, struct chat *chat, const char *user);
+/* Makes one with a nick that nobody has; takes the strings over. Returns NULL without memory. */
+struct person *person_restore(struct hub *hub, char *nick, char *user);
 /* Nobody is called that any more; NULL is nothing. */
 void person_free(struct hub *hub, struct person *person);
 /* Gives somebody another nick. Returns 0, -ENOMEM, or an enum chat_error with *ret_message. */
@@ -233,6 +247,9 @@ struct presence *presence_find(const struct client *client, const struct room *r
 /* Gives a connection a seat, from cursor on. Returns NULL when out of memory. */
 struct presence *presence_add(struct hub *hub, struct client *client, struct room *room,
 			      uint64_t cursor);
+/* Likewise, of somebody who was there all the time, since then: nobody is told. */
+struct presence *presence_restore(struct hub *hub, struct client *client, struct room *room,
+				  uint64_t cursor, uint64_t since);
 /* Takes it away; the others are told why, unless reason is NULL. */
 void presence_remove(struct hub *hub, struct presence *presence, const char *reason);
 /* Takes somebody out of a room, with all connections; all are told why. It may be no more then. */
@@ -247,10 +264,20 @@ void person_end_talks(struct hub *hub, const struct person *person);
 /* The connection has its name from the transport, or gets one; it may be refused. */
 void client_open(struct hub *hub, struct chat *chat);
 void client_gone(struct hub *hub, struct chat *chat);
+/* Makes what the hub knows of a connection that is person's. Returns NULL when out of memory. */
+struct client *client_new(struct hub *hub, struct chat *chat, struct person *person);
 /* Frees a client that is gone and for which nothing is under way, and says so to its worker. */
 void client_forget(struct hub *hub, struct client *client);
+/* Has the ledger know what somebody is called. */
+void client_note_nick(const struct client *client);
 struct client *client_find(struct hub *hub, uint64_t id);
 struct sanctions_subject client_subject(const struct client *client);
+/* Whom an entry of the log is about; text is for its peer's name. */
+void client_about(const struct client *client, char text[static PEER_NAME_MAX],
+		  struct log_about *ret_about);
+/* Writes to the log, for debugging, what a client has come to; room may be NULL. */
+void client_log(const struct client *client, enum log_kind kind, const char *room,
+		const char *reason, const char *what);
 /* Notes why a connection is being closed, for those who are told that it leaves its rooms. */
 void client_note_end(struct client *client, const char *reason);
 /* Ends a connection: reason for the client, kind, static, for the log. */
@@ -303,6 +330,18 @@ void hub_fetch(struct hub *hub, struct chat *chat);
 /* hub_admin.c: what administrators ask */
 
 void hub_admin_request(struct hub *hub, struct client *client, struct job *job);
+
+/* hub_handover.c: from one process to the next */
+
+/* Writes down all that is known, and forgets it. */
+void hub_write_down(struct hub *hub);
+/* Takes up what the last process has written down, before anybody is here. */
+void hub_take_up(struct hub *hub, const struct hub_past *past);
+
+/* hub_recovery.c: from a process that was killed */
+
+/* Takes up who was where, before anybody is here. */
+void hub_recover(struct hub *hub, const struct hub_past *past);
 
 /* hub_inquiry.c: what other threads are asked for administrators */
 

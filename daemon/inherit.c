@@ -48,21 +48,53 @@ static int examine(int fd, struct endpoint *ret_endpoint)
 	return 0;
 }
 
+/* Keeps what the last process has stored. Returns whether it is that. */
+static bool keep_stored(struct handover_stored *stored, const char *name, int fd)
+{
+	if (strcmp(name, HANDOVER_CLIENTS) == 0) {
+		stored->clients[stored->n_clients++] = fd;
+		return true;
+	}
+	if (strncmp(name, HANDOVER_SAFE, strlen(HANDOVER_SAFE)) == 0) {
+		stored->safe[stored->n_safe++] = (struct handover_pair){fd, strdup(name)};
+		return true;
+	}
+	if (strcmp(name, HANDOVER_LEDGER) == 0) {
+		closep(&stored->ledger);
+		stored->ledger = fd;
+		return true;
+	}
+	if (strcmp(name, HANDOVER_STATE) != 0)
+		return false;
+	stored->doubled = stored->state >= 0;
+	closep(&stored->state);
+	stored->state = fd;
+	return true;
+}
+
 int inherit(struct inherited *ret_inherited)
 {
 	CLEANUP(freep) char **names = NULL;
-	struct inherited inherited = {0};
+	struct inherited inherited = {.stored.state = -1, .stored.ledger = -1};
 	int n = sd_listen_fds_with_names(true, &names);
 
+	*ret_inherited = inherited;
 	if (n <= 0)
 		return n;
 	inherited.sockets = calloc((size_t)n, sizeof(*inherited.sockets));
-	if (!inherited.sockets)
+	inherited.stored.clients = calloc((size_t)n, sizeof(*inherited.stored.clients));
+	inherited.stored.safe = calloc((size_t)n, sizeof(*inherited.stored.safe));
+	if (!inherited.sockets || !inherited.stored.clients || !inherited.stored.safe)
 		return -ENOMEM;
 	for (int i = 0; i < n; i++) {
 		struct inherited_socket *socket = &inherited.sockets[inherited.n];
-		int fd = SD_LISTEN_FDS_START + i, r = examine(fd, &socket->endpoint);
+		int fd = SD_LISTEN_FDS_START + i, r;
 
+		if (keep_stored(&inherited.stored, names[i], fd)) {
+			free(names[i]);
+			continue;
+		}
+		r = examine(fd, &socket->endpoint);
 		if (r < 0) {
 			log_write(LOG_NOT_INHERITED, NULL,
 				  "inherited descriptor %i (%s) is no socket to listen on: %s, "
@@ -115,5 +147,6 @@ void inherited_done(struct inherited *inherited)
 		free(socket->name);
 	}
 	free(inherited->sockets);
-	*inherited = (struct inherited){0};
+	handover_stored_done(&inherited->stored);
+	*inherited = (struct inherited){.stored.state = -1, .stored.ledger = -1};
 }

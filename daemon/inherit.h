@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The sockets that the service manager has opened for us: sd_listen_fds(3). */
+/* What the service manager passes us: the sockets that it has opened, and what the last process has
+   left with it: sd_listen_fds(3). */
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "address.h"
+#include "handover.h"
 
 struct inherited_socket {
 	int fd;			  /* owned until taken; then -1 */
@@ -14,10 +16,11 @@ struct inherited_socket {
 	struct endpoint endpoint; /* where it is bound */
 };
 
-/* Zero-initialised there are none. */
+/* Empty with -1 for the descriptors of stored, and zero for the rest. */
 struct inherited {
 	struct inherited_socket *sockets;
 	size_t n;
+	struct handover_stored stored; /* for handover_take(), unless there is nothing */
 };
 
 /*

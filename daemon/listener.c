@@ -47,6 +47,46 @@ void listener_configure(struct listener *listener, struct generation *generation
 	(void)generation_unref(former);
 }
 
+static struct listening *find_socket(const struct list *sockets, const struct endpoint *endpoint)
+{
+	struct listening *listening;
+
+	LIST_FOR_EACH(listening, sockets, struct listening, link)
+		if (endpoint_equal(&listening->endpoint, endpoint))
+			return listening;
+	return NULL;
+}
+
+void listener_each_own(struct listener *listener,
+		       void (*each)(struct listening *listening, void *data), void *data)
+{
+	struct listening *listening;
+
+	LIST_FOR_EACH(listening, &listener->sockets, struct listening, link)
+		if (!listening->inherited)
+			each(listening, data);
+}
+
+void listener_own(struct listener *listener, const struct endpoint *endpoint,
+		  const struct bind_made *made)
+{
+	struct listening *listening = find_socket(&listener->sockets, endpoint);
+
+	if (!listening)
+		return;
+	listening->inherited = false;
+	listening->made = *made;
+}
+
+static void free_own_config(struct listener_config *config)
+{
+	if (!config)
+		return;
+	free(config->settings.greeting);
+	free(config->name);
+	free(config);
+}
+
 void listener_free(struct listener *listener)
 {
 	struct listening *listening;
@@ -58,6 +98,7 @@ void listener_free(struct listener *listener)
 	list_remove(&listener->link);
 	quota_done(&listener->quota);
 	(void)generation_unref(listener->generation);
+	free_own_config(listener->own_config);
 	free(listener->counters);
 	free(listener->name);
 	free(listener);
@@ -145,16 +186,6 @@ static struct inherited_socket *find_inherited(struct inherited *inherited,
 	for (size_t i = 0; i < inherited->n; i++)
 		if (inherited_serves(&inherited->sockets[i], endpoint))
 			return &inherited->sockets[i];
-	return NULL;
-}
-
-static struct listening *find_socket(const struct list *sockets, const struct endpoint *endpoint)
-{
-	struct listening *listening;
-
-	LIST_FOR_EACH(listening, sockets, struct listening, link)
-		if (endpoint_equal(&listening->endpoint, endpoint))
-			return listening;
 	return NULL;
 }
 

@@ -44,12 +44,15 @@ struct listener {
 	struct generation *generation;	      /* a reference */
 	struct counters *counters;	      /* n_threads of them; owned */
 	unsigned n_threads;
-	struct list sockets;  /* of struct listening */
-	struct quota quota;   /* clients of each address */
-	uint64_t clients;     /* admitted and not gone yet */
-	uint64_t connections; /* with those who are only told why they are refused */
-	bool gone;	      /* no longer in the configuration */
-	bool permanent;	      /* in no configuration: the control socket */
+	struct list sockets;		    /* of struct listening */
+	struct quota quota;		    /* clients of each address */
+	uint64_t clients;		    /* admitted and not gone yet */
+	uint64_t connections;		    /* with those who are only told why they are refused */
+	uint64_t reported;		    /* messages, when report_rates() was called last */
+	uint64_t rate;			    /* messages a second, by then */
+	bool gone;			    /* no longer in the configuration */
+	bool permanent;			    /* in no configuration: the control socket */
+	struct listener_config *own_config; /* of one that is only there for an end; owned */
 };
 
 /* Returns a listener without sockets, or NULL when out of memory. */
@@ -59,6 +62,15 @@ struct listener *listener_new(struct generation *generation, const struct listen
 /* Has another configuration from now on. */
 void listener_configure(struct listener *listener, struct generation *generation,
 			const struct listener_config *config);
+
+/* Calls each for every socket of the listener that this process has opened. */
+void listener_each_own(struct listener *listener,
+		       void (*each)(struct listening *listening, void *data), void *data);
+
+/* Makes an inherited socket the listener's own, as if it had been opened here, and its file, too.
+ */
+void listener_own(struct listener *listener, const struct endpoint *endpoint,
+		  const struct bind_made *made);
 
 /* Closes its sockets, removing their files, and frees it. NULL is nothing. */
 void listener_free(struct listener *listener);

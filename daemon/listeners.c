@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "listeners.h"
 
+#include <string.h>
+
 #include "log.h"
+#include "util.h"
 
 /*
  * Sockets
@@ -144,6 +147,60 @@ int listeners_open_control(struct listeners *listeners, struct generation *gener
 	else
 		list_append(&listeners->all, &listener->link);
 	return status;
+}
+
+struct listener *listeners_find(const struct listeners *listeners, const char *name)
+{
+	struct listener *listener;
+
+	LIST_FOR_EACH(listener, &listeners->all, struct listener, link)
+		if (!listener->gone && strcmp(listener->name, name) == 0)
+			return listener;
+	return NULL;
+}
+
+static struct listener *find_stand_in(const struct listeners *listeners, const char *name,
+				      enum service_kind service, enum dialect_id dialect)
+{
+	struct listener *listener;
+
+	LIST_FOR_EACH(listener, &listeners->all, struct listener, link)
+		if (listener->own_config && strcmp(listener->name, name) == 0 &&
+		    listener->config->settings.service == service &&
+		    listener->config->settings.dialect == dialect)
+			return listener;
+	return NULL;
+}
+
+struct listener *listeners_stand_in(struct listeners *listeners, struct generation *generation,
+				    const char *name, enum service_kind service,
+				    enum dialect_id dialect)
+{
+	struct listener *listener = find_stand_in(listeners, name, service, dialect);
+	struct listener_config *config;
+
+	if (listener)
+		return listener;
+	config = calloc(1, sizeof(*config));
+	if (!config)
+		return NULL;
+	config->settings = generation->config->defaults;
+	config->settings.service = service;
+	config->settings.dialect = dialect;
+	config->settings.greeting = strdup("");
+	config->name = strdup(name);
+	if (config->name && config->settings.greeting)
+		listener = listener_new(generation, config, listeners->crew->n + 1);
+	if (!listener) {
+		free(config->settings.greeting);
+		free(config->name);
+		free(config);
+		return NULL;
+	}
+	listener->own_config = config;
+	listener->gone = true;
+	list_append(&listeners->all, &listener->link);
+	return listener;
 }
 
 /*

@@ -2,23 +2,26 @@
 #include "log.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/timerfd.h>
-#include <sys/uio.h>
 #include <time.h>
 
-#include <systemd/sd-journal.h>
+#include "log_fold.h"
+#include "log_output.h"
+#include "text.h"
 
 enum {
 	LINE_MAX_BYTES = 1024,
-	FIELDS_MAX = 16,
-	FIELD_BYTES = 256,
-	FOLDS_MAX = 256, /* kinds × listeners remembered at once; what is beyond is one together */
-	FOLD_MILLISECONDS = 1000,
+	ENTRY_BYTES = 8192,
+	TIME_BYTES = 32,
+	RETRY_MILLISECONDS = 10,       /* until what waits is offered again, at first */
+	RETRY_MILLISECONDS_MAX = 1000, /* and when it was not taken again and again */
+	DRAIN_MILLISECONDS = 1000,     /* for what still waits at the end */
 };
 
 /* The identifiers are those of systemd/retort.catalog, and never change. */
@@ -48,6 +51,11 @@ static const struct {
 	[LOG_RELOADED] = {LOG_NOTICE, "5652968766ce4b2a9babd153d07ed371"},
 	[LOG_NOT_RELOADED] = {LOG_ERR, "634d59b966cb44208e5714598199976b"},
 	[LOG_STOPPING] = {LOG_NOTICE, "9948f99b2dd541fba11aae3b9c12b4f1"},
+	[LOG_HANDED_OVER] = {LOG_INFO, "2b6d20af0bb54828a88f6a7808bddf05"},
+	[LOG_NOT_HANDED_OVER] = {LOG_WARNING, "fb9d7db31dd941fb9d7a0ade28d2a3d8"},
+	[LOG_TAKEN_OVER] = {LOG_INFO, "5acf4879c06f4496b631b5623a5aa1eb"},
+	[LOG_NOT_TAKEN_OVER] = {LOG_ERR, "16a908d685c84fb68bfce49c83f4cac7"},
+	[LOG_NOT_SAFE] = {LOG_WARNING, "6e5ca81341e44e6f91b9b856f9d52ff2"},
 	[LOG_SUMMARY] = {LOG_NOTICE, "14688b0c56d14a1fa6f69be8216a49e8"},
 	[LOG_SLOW_DOWN] = {LOG_NOTICE, "c41cfc331a73434985b8b2373a8c0cb8"},
 	[LOG_KICKED] = {LOG_NOTICE, "3ea1174c65114ca49a55c85803d09f86"},
@@ -60,6 +68,14 @@ static const struct {
 	[LOG_STATE_PROBLEM] = {LOG_ERR, "765bd53c27054be48bc683e77533a4ca"},
 	[LOG_CONTROL_PROBLEM] = {LOG_WARNING, "7a3e109fca5e45dca31aef5abaf71640"},
 	[LOG_STUCK] = {LOG_ERR, "81d6e00160bf4284a0f8d4262240643e"},
+	[LOG_TURNS] = {LOG_NOTICE, "ee4825f3c95042a98030c31e0bce2e51"},
+	[LOG_KNOWN] = {LOG_DEBUG, "234ee98889404662a6c97794fefa0ac8"},
+	[LOG_JOINED] = {LOG_DEBUG, "ad6d2cf4a10f4ddc87e17b1644f70f7e"},
+	[LOG_LEFT] = {LOG_DEBUG, "235684eaba3c4f6494ab1429d11d6c8f"},
+	[LOG_DENIED] = {LOG_DEBUG, "9197c955abe54f34a5715b2a28024e1f"},
+	[LOG_DISMISSED] = {LOG_NOTICE, "54391002d52e443892dd2c15bb740534"},
+	[LOG_FOLDED] = {LOG_NOTICE, "3ca779e278b44630830ad60f52fd8c05"},
+	[LOG_LOST] = {LOG_WARNING, "c8a09c75779d4d4bbf7f599974f293d8"},
 	[LOG_FAULT] = {LOG_ERR, "6f2fb9dcc847474a93105eb0176eb174"},
 };
 
@@ -77,149 +93,201 @@ static const char *const kind_words[LOG_KINDS] = {
 	[LOG_NOT_ANSWERED] = "datagrams not answered",
 	[LOG_OUT_OF_MEMORY] = "out of memory",
 	[LOG_SLOW_DOWN] = "messages beyond chat.rate",
+	[LOG_DISMISSED] = "connections ended",
 	[LOG_STORAGE_FAILING] = "log of rooms not writable",
 	[LOG_STORAGE_BACK] = "log of rooms writable again",
 };
 
-/* One kind of entry of one listener that was said lately. */
-struct fold {
-	enum log_kind kind;
-	char listener[65];
-	uint64_t since;	     /* when it was said, in milliseconds */
-	uint64_t suppressed; /* how often it was not said since */
+/* What was lost and not said yet. */
+struct loss {
+	uint64_t n;
+	time_t first, last;
+	int error; /* why the first was lost */
 };
 
+static void say_folded(int kind, const char *listener, uint64_t suppressed);
+
+static uint8_t waiting[LOG_OUTPUT_WAITING_MAX];
+
 static struct {
-	bool journal, colour;
-	int level;
-	int timer; /* a timerfd(2), armed while any kind is remembered */
+	bool verbose, colour;
+	atomic_int level;
+	int timer; /* a timerfd(2), armed while any kind is remembered or anything waits */
 	pthread_mutex_t lock;
-	size_t n_folds;
-	struct fold folds[FOLDS_MAX + 1]; /* the last: for all that there is no room for */
-} state = {.level = LOG_INFO, .timer = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
+	struct log_folds folds;
+	atomic_uint retry; /* milliseconds until what waits is offered again; 0: nothing waits */
+	_Atomic uint64_t n_lost;
 
-/* Reads a number that ends in end. */
-static bool parse_number(const char *text, char end, uintmax_t *ret_number, const char **ret_rest)
-{
-	char *rest;
-
-	if (*text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	*ret_number = strtoumax(text, &rest, 10);
-	*ret_rest = rest + 1;
-	return errno == 0 && *rest == end;
-}
-
-static bool stderr_is_journal(void)
-{
-	const char *stream = getenv("JOURNAL_STREAM");
-	struct stat status;
-	uintmax_t device, inode;
-
-	return stream && parse_number(stream, ':', &device, &stream) &&
-	       parse_number(stream, '\0', &inode, &stream) && fstat(STDERR_FILENO, &status) == 0 &&
-	       status.st_dev == device && status.st_ino == inode;
-}
+	pthread_mutex_t output_lock; /* taken behind the other one */
+	struct log_output output;
+	struct loss loss;
+} state = {.level = LOG_INFO,
+	   .folds.say = say_folded,
+	   .timer = -1,
+	   .lock = PTHREAD_MUTEX_INITIALIZER,
+	   .output_lock = PTHREAD_MUTEX_INITIALIZER,
+	   .output.fd = -1,
+	   .output.waiting = waiting};
 
 void log_open(bool verbose)
 {
 	const char *no_colour = getenv("NO_COLOR");
 
-	state.level = verbose ? LOG_DEBUG : LOG_INFO;
-	state.journal = stderr_is_journal();
+	state.verbose = verbose;
+	log_set_level(LOG_INFO);
+	log_output_open(&state.output);
 	state.colour = !(no_colour && *no_colour) && isatty(STDERR_FILENO);
 	if (state.timer < 0)
 		state.timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 }
 
+void log_set_level(int level)
+{
+	atomic_store_explicit(&state.level, state.verbose ? LOG_DEBUG : level,
+			      memory_order_relaxed);
+}
+
+static bool is_wanted(enum log_kind kind)
+{
+	return kinds[kind].priority <= atomic_load_explicit(&state.level, memory_order_relaxed);
+}
+
 bool log_is_journal(void)
 {
-	return state.journal;
+	return state.output.kind == LOG_OUTPUT_JOURNAL;
 }
 
 bool log_verbose(void)
 {
-	return state.level >= LOG_DEBUG;
+	return atomic_load_explicit(&state.level, memory_order_relaxed) >= LOG_DEBUG;
 }
 
-struct fields {
-	struct iovec parts[FIELDS_MAX];
-	char text[FIELDS_MAX][FIELD_BYTES];
-	int n;
+uint64_t log_lost(void)
+{
+	return atomic_load_explicit(&state.n_lost, memory_order_relaxed);
+}
+
+/* An entry as it goes out. */
+struct entry {
+	size_t len;
+	char data[ENTRY_BYTES];
 };
 
-static void PRINTF(2, 3) add_field(struct fields *fields, const char *format, ...)
+static void append_raw(struct entry *entry, const void *data, size_t len)
 {
-	char *text = fields->text[fields->n];
-	va_list arguments;
-
-	va_start(arguments, format);
-	(void)vsnprintf(text, FIELD_BYTES, format, arguments); /* cut short when too long */
-	va_end(arguments);
-	fields->parts[fields->n++] = (struct iovec){text, strlen(text)};
+	len = MIN(len, sizeof(entry->data) - entry->len);
+	memcpy(entry->data + entry->len, data, len);
+	entry->len += len;
 }
 
-static void write_journal(enum log_kind kind, const struct log_about *about, const char *text)
+/*
+ * Appends text without what a terminal obeys, and without LF; what is beyond max bytes is left out,
+ * by whole characters.
+ */
+static void append(struct entry *entry, const char *text, size_t max)
 {
-	char message[LINE_MAX_BYTES + 16];
-	struct fields fields = {.n = 0};
+	const uint8_t *bytes = (const uint8_t *)text;
+	size_t len = strnlen(text, max), start = entry->len;
 
-	(void)snprintf(message, sizeof(message), "MESSAGE=%s", text);
-	fields.parts[fields.n++] = (struct iovec){message, strlen(message)};
-	add_field(&fields, "PRIORITY=%i", kinds[kind].priority);
-	add_field(&fields, "MESSAGE_ID=%s", kinds[kind].id);
-	add_field(&fields, "SYSLOG_IDENTIFIER=retortd");
-	if (about->listener)
-		add_field(&fields, "RETORT_LISTENER=%s", about->listener);
-	if (about->peer)
-		add_field(&fields, "RETORT_PEER=%s", about->peer);
-	if (about->client)
-		add_field(&fields, "RETORT_CLIENT=%" PRIu64, about->client);
-	if (about->user)
-		add_field(&fields, "RETORT_USER=%s", about->user);
-	if (about->nick)
-		add_field(&fields, "RETORT_NICK=%s", about->nick);
-	if (about->room)
-		add_field(&fields, "RETORT_ROOM=%s", about->room);
-	if (about->reason)
-		add_field(&fields, "RETORT_REASON=%s", about->reason);
-	if (about->closed) {
-		add_field(&fields, "RETORT_BYTES_IN=%" PRIu64, about->bytes_in);
-		add_field(&fields, "RETORT_BYTES_OUT=%" PRIu64, about->bytes_out);
-		add_field(&fields, "RETORT_MESSAGES=%" PRIu64, about->messages);
+	append_raw(entry, text, len - text_cut_suffix(bytes, len));
+	for (size_t i = start; i < entry->len; i++) {
+		uint8_t *at = (uint8_t *)&entry->data[i];
+
+		if ((*at < ' ' && *at != '\t') || *at == 0x7f)
+			*at = '?';
+		else if (*at == 0xc2 && i + 1 < entry->len && at[1] >= 0x80 && at[1] < 0xa0)
+			at[0] = at[1] = '?'; /* of C1 */
 	}
-	(void)sd_journal_sendv(fields.parts, fields.n); /* there is nowhere to complain to */
 }
 
-static void write_stderr(int priority, const char *text)
+static void append_field(struct entry *entry, const char *name, const char *value)
+{
+	if (!value)
+		return;
+	append_raw(entry, name, strlen(name));
+	append_raw(entry, "=", 1);
+	append(entry, value, LINE_MAX_BYTES);
+	append_raw(entry, "\n", 1);
+}
+
+static void append_number(struct entry *entry, const char *name, uint64_t value)
+{
+	char text[24];
+
+	(void)snprintf(text, sizeof(text), "%" PRIu64, value);
+	append_field(entry, name, text);
+}
+
+/* As date(1) and the lines on standard error have it. */
+static void format_time(time_t seconds, char text[static TIME_BYTES])
+{
+	struct tm parts;
+
+	(void)strftime(text, TIME_BYTES, "%F %T", localtime_r(&seconds, &parts));
+}
+
+/* What journalctl shows as its time is when the journal takes it: SYSLOG_TIMESTAMP is when it was.
+ */
+static void compose_journal(struct entry *entry, enum log_kind kind, const struct log_about *about,
+			    const char *text, time_t now)
+{
+	char when[TIME_BYTES];
+
+	format_time(now, when);
+	append_field(entry, "MESSAGE", text);
+	append_number(entry, "PRIORITY", (uint64_t)kinds[kind].priority);
+	append_field(entry, "MESSAGE_ID", kinds[kind].id);
+	append_field(entry, "SYSLOG_IDENTIFIER", "retortd");
+	append_field(entry, "SYSLOG_TIMESTAMP", when);
+	append_field(entry, "RETORT_LISTENER", about->listener);
+	append_field(entry, "RETORT_PEER", about->peer);
+	if (about->client)
+		append_number(entry, "RETORT_CLIENT", about->client);
+	append_field(entry, "RETORT_USER", about->user);
+	append_field(entry, "RETORT_NICK", about->nick);
+	append_field(entry, "RETORT_ROOM", about->room);
+	append_field(entry, "RETORT_REASON", about->reason);
+	if (about->closed) {
+		append_number(entry, "RETORT_BYTES_IN", about->bytes_in);
+		append_number(entry, "RETORT_BYTES_OUT", about->bytes_out);
+		append_number(entry, "RETORT_MESSAGES", about->messages);
+	}
+}
+
+static void compose_line(struct entry *entry, enum log_kind kind, const char *text,
+			 const struct timespec *now)
 {
 	static const char *const words[] = {
 		"fault: ", "fault: ", "fault: ", "error: ", "warning: ", "", "", "debug: "};
-	const char *colour = priority <= LOG_ERR       ? "\033[31m"
+	int priority = kinds[kind].priority;
+	const char *colour = !state.colour	       ? ""
+			     : priority <= LOG_ERR     ? "\033[31m"
 			     : priority == LOG_WARNING ? "\033[33m"
 			     : priority == LOG_NOTICE  ? "\033[1m"
 						       : "";
-	char line[LINE_MAX_BYTES + 128];
-	struct timespec now;
-	struct tm parts;
-	char time[32];
-	int n;
+	char when[TIME_BYTES + 8];
 
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	(void)strftime(time, sizeof(time), "%F %T", localtime_r(&now.tv_sec, &parts));
-	n = snprintf(line, sizeof(line), "%s.%03li %s%s%s%s\n", time, now.tv_nsec / 1000000,
-		     state.colour ? colour : "", words[LOG_PRI(priority)], text,
-		     state.colour && *colour ? "\033[0m" : "");
-	/* One write, so that lines of several threads don't mix. */
-	(void)!write(STDERR_FILENO, line, (size_t)MIN(n, (int)sizeof(line) - 1));
+	format_time(now->tv_sec, when);
+	(void)sprintf(when + strlen(when), ".%03li ", now->tv_nsec / 1000000);
+	append(entry, when, sizeof(when));
+	append_raw(entry, colour, strlen(colour));
+	append(entry, words[priority], LINE_MAX_BYTES);
+	append(entry, text, LINE_MAX_BYTES);
+	if (*colour)
+		append_raw(entry, "\033[0m", 4);
+	append_raw(entry, "\n", 1);
 }
 
-static void write_entry(enum log_kind kind, const struct log_about *about, const char *text)
+/* Makes an entry; the text begins with what it is about. */
+static void compose(struct entry *entry, enum log_kind kind, const struct log_about *about,
+		    const char *text)
 {
 	static const struct log_about nothing;
 	char line[LINE_MAX_BYTES], client[32] = "";
+	struct timespec now;
 
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	entry->len = 0;
 	if (!about)
 		about = &nothing;
 	if (about->client)
@@ -228,10 +296,117 @@ static void write_entry(enum log_kind kind, const struct log_about *about, const
 		       about->listener ? about->listener : "", about->listener ? ": " : "", client,
 		       about->peer && *client ? " (" : "", about->peer ? about->peer : "",
 		       about->peer && *client ? ")" : "", about->peer || *client ? ": " : "", text);
-	if (state.journal)
-		write_journal(kind, about, line);
+	if (log_is_journal())
+		compose_journal(entry, kind, about, line, now.tv_sec);
 	else
-		write_stderr(kinds[kind].priority, line);
+		compose_line(entry, kind, line, &now);
+}
+
+/*
+ * Sending, and what could not be sent
+ */
+
+static uint64_t milliseconds(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Has the timer expire when something is to be said. */
+static void arm(void)
+{
+	unsigned retry = atomic_load_explicit(&state.retry, memory_order_relaxed);
+	unsigned wait = retry ? retry : LOG_FOLD_MILLISECONDS;
+	struct itimerspec when = {
+		.it_value = {.tv_sec = wait / 1000, .tv_nsec = wait % 1000 * 1000000L + 1}};
+
+	if (state.timer >= 0)
+		(void)timerfd_settime(state.timer, 0, &when, NULL);
+}
+
+/* Counts entries that are lost. */
+static void count_lost(uint64_t n)
+{
+	struct timespec now;
+
+	if (n == 0)
+		return;
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	if (state.loss.n == 0) {
+		state.loss.first = now.tv_sec;
+		state.loss.error = state.output.error;
+	}
+	state.loss.n += n;
+	state.loss.last = now.tv_sec;
+	atomic_fetch_add_explicit(&state.n_lost, n, memory_order_relaxed);
+}
+
+/* Why nothing could be logged. */
+static const char *describe_loss(int error)
+{
+	if (error == EAGAIN)
+		return log_is_journal() ? "the journal took none"
+					: "whoever reads standard error took none";
+	if (log_is_journal() && (error == ENOENT || error == ECONNREFUSED))
+		return "the journal was not there";
+	if (error == EPIPE)
+		return "whoever read standard error was gone";
+	return strerror(error);
+}
+
+/* Says what was lost, when most of what waits has gone: behind what came before it. */
+static void say_lost(void)
+{
+	const struct loss *loss = &state.loss;
+	struct log_about about = {.reason = describe_loss(loss->error)};
+	char text[LINE_MAX_BYTES], first[TIME_BYTES], last[TIME_BYTES];
+	struct entry entry;
+
+	if (loss->n == 0 || log_output_waiting(&state.output) > LOG_OUTPUT_WAITING_MAX / 2)
+		return;
+	format_time(loss->first, first);
+	format_time(loss->last, last);
+	(void)snprintf(text, sizeof(text),
+		       "%" PRIu64 " entr%s could not be logged from %s to %s because %s", loss->n,
+		       loss->n == 1 ? "y" : "ies", first, last, about.reason);
+	compose(&entry, LOG_LOST, &about, text);
+	if (log_output_put(&state.output, entry.data, entry.len))
+		state.loss.n = 0;
+}
+
+/* Offers what waits, and then an entry, unless it is NULL. Never waits itself. */
+static void put(const struct entry *entry)
+{
+	unsigned before, retry = 0;
+	size_t waited;
+
+	pthread_mutex_lock(&state.output_lock);
+	waited = log_output_waiting(&state.output);
+	count_lost(log_output_flush(&state.output));
+	if (log_output_waiting(&state.output) < waited)
+		atomic_store_explicit(&state.retry, 0, memory_order_relaxed);
+	say_lost();
+	if (entry && (state.loss.n > 0 || !log_output_put(&state.output, entry->data, entry->len)))
+		count_lost(1);
+	before = atomic_load_explicit(&state.retry, memory_order_relaxed);
+	if (log_output_waiting(&state.output) > 0)
+		retry = before == 0 ? RETRY_MILLISECONDS
+			: entry	    ? before
+				    : MIN(2 * before, (unsigned)RETRY_MILLISECONDS_MAX);
+	atomic_store_explicit(&state.retry, retry, memory_order_relaxed);
+	pthread_mutex_unlock(&state.output_lock);
+	if (retry > 0 && before == 0)
+		arm();
+}
+
+static void write_entry(enum log_kind kind, const struct log_about *about, const char *text)
+{
+	struct entry entry;
+
+	compose(&entry, kind, about, text);
+	put(&entry);
 }
 
 static void PRINTF(3, 0) write_va(enum log_kind kind, const struct log_about *about,
@@ -249,7 +424,7 @@ void log_write(enum log_kind kind, const struct log_about *about, const char *fo
 {
 	va_list arguments;
 
-	if (kinds[kind].priority > state.level)
+	if (!is_wanted(kind))
 		return;
 	va_start(arguments, format);
 	write_va(kind, about, format, arguments);
@@ -269,92 +444,37 @@ void log_lines(enum log_kind kind, const char *text, size_t len)
 	}
 }
 
-static uint64_t milliseconds(void)
+/*
+ * Folding
+ */
+
+static void say_folded(int kind, const char *listener, uint64_t suppressed)
 {
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-static void arm(void)
-{
-	struct itimerspec when = {.it_value = {.tv_sec = FOLD_MILLISECONDS / 1000, .tv_nsec = 1}};
-
-	if (state.timer >= 0)
-		(void)timerfd_settime(state.timer, 0, &when, NULL);
-}
-
-/* Says how often the entry of a fold was not said. */
-static void say(struct fold *fold)
-{
-	const char *words = fold == &state.folds[FOLDS_MAX] ? NULL : kind_words[fold->kind];
+	const struct log_about about = {.listener = *listener ? listener : NULL};
+	const char *words = kind == LOG_FOLD_KINDS ? NULL : kind_words[kind];
 	char text[LINE_MAX_BYTES];
 
 	(void)snprintf(text, sizeof(text),
 		       "%s%s%" PRIu64 " more such entr%s in the last second: not shown one by one",
-		       words ? words : "", words ? ": " : "", fold->suppressed,
-		       fold->suppressed == 1 ? "y" : "ies");
-	write_entry(fold->kind,
-		    &(struct log_about){.listener = *fold->listener ? fold->listener : NULL}, text);
-	fold->suppressed = 0;
-}
-
-/*
- * Finds the fold of a kind and listener, or makes it: where there is no room for it, in place of
- * one whose second is over and that counts nothing, else it is the one for all that is beyond.
- */
-static struct fold *find_fold(enum log_kind kind, const char *listener, uint64_t now)
-{
-	struct fold *fold = NULL;
-
-	for (size_t i = 0; i < state.n_folds; i++) {
-		struct fold *each = &state.folds[i];
-
-		if (each->kind == kind && strcmp(each->listener, listener) == 0)
-			return each;
-		if (each->suppressed == 0 && now - each->since >= FOLD_MILLISECONDS)
-			fold = each;
-	}
-	if (state.n_folds < FOLDS_MAX)
-		fold = &state.folds[state.n_folds++];
-	if (!fold)
-		return &state.folds[FOLDS_MAX];
-	*fold = (struct fold){.kind = kind};
-	(void)snprintf(fold->listener, sizeof(fold->listener), "%s", listener);
-	if (state.n_folds == 1)
-		arm();
-	return fold;
-}
-
-/* Whether an entry of this kind may be said now; otherwise it has been counted. */
-static bool admit(enum log_kind kind, const char *listener)
-{
-	uint64_t now = milliseconds();
-	struct fold *fold = find_fold(kind, listener, now);
-
-	if (fold->since > 0 && now - fold->since < FOLD_MILLISECONDS) {
-		fold->suppressed++;
-		return false;
-	}
-	if (fold->suppressed > 0)
-		say(fold);
-	fold->since = now;
-	if (fold == &state.folds[FOLDS_MAX])
-		fold->kind = kind;
-	return true;
+		       words ? words : "", words ? ": " : "", suppressed,
+		       suppressed == 1 ? "y" : "ies");
+	write_entry(kind == LOG_FOLD_KINDS ? LOG_FOLDED : (enum log_kind)kind, &about, text);
 }
 
 void log_folded(enum log_kind kind, const struct log_about *about, const char *format, ...)
 {
 	va_list arguments;
-	bool admitted;
+	bool admitted, was_quiet;
 
-	if (kinds[kind].priority > state.level)
+	if (!is_wanted(kind))
 		return;
 	pthread_mutex_lock(&state.lock);
-	admitted = admit(kind, about && about->listener ? about->listener : "");
+	was_quiet = state.folds.n == 0;
+	admitted = log_folds_admit(&state.folds, (int)kind,
+				   about && about->listener ? about->listener : "", milliseconds());
 	pthread_mutex_unlock(&state.lock);
+	if (was_quiet)
+		arm();
 	if (!admitted)
 		return;
 	va_start(arguments, format);
@@ -369,46 +489,41 @@ int log_folded_fd(void)
 
 void log_say_folded(void)
 {
-	uint64_t ignored, now = milliseconds();
-	struct fold *beyond = &state.folds[FOLDS_MAX];
-	size_t n = 0;
+	uint64_t ignored;
+	bool more;
 
 	(void)!read(state.timer, &ignored, sizeof(ignored));
+	put(NULL);
 	pthread_mutex_lock(&state.lock);
-	for (size_t i = 0; i < state.n_folds; i++) {
-		struct fold *fold = &state.folds[i];
-
-		if (now - fold->since >= FOLD_MILLISECONDS) {
-			if (fold->suppressed == 0)
-				continue; /* quiet again: forgotten */
-			say(fold);
-			fold->since = now;
-		}
-		if (n != i)
-			state.folds[n] = *fold;
-		n++;
-	}
-	state.n_folds = n;
-	if (beyond->suppressed > 0 && now - beyond->since >= FOLD_MILLISECONDS) {
-		say(beyond);
-		beyond->since = now;
-	}
-	if (n > 0 || beyond->suppressed > 0)
-		arm();
+	more = log_folds_say_due(&state.folds, milliseconds());
 	pthread_mutex_unlock(&state.lock);
+	if (more || atomic_load_explicit(&state.retry, memory_order_relaxed) > 0)
+		arm();
+}
+
+/* Offers what waits for a last while. */
+static void drain(void)
+{
+	uint64_t end = milliseconds() + DRAIN_MILLISECONDS;
+
+	for (;;) {
+		put(NULL);
+		if (atomic_load_explicit(&state.retry, memory_order_relaxed) == 0 ||
+		    milliseconds() >= end)
+			return;
+		(void)poll(NULL, 0, RETRY_MILLISECONDS);
+	}
 }
 
 void log_close(void)
 {
 	pthread_mutex_lock(&state.lock);
-	for (size_t i = 0; i < state.n_folds; i++)
-		if (state.folds[i].suppressed > 0)
-			say(&state.folds[i]);
-	if (state.folds[FOLDS_MAX].suppressed > 0)
-		say(&state.folds[FOLDS_MAX]);
-	state.folds[FOLDS_MAX] = (struct fold){0};
-	state.n_folds = 0;
+	log_folds_say_all(&state.folds);
+	drain();
 	closep(&state.timer);
 	state.timer = -1;
 	pthread_mutex_unlock(&state.lock);
+	pthread_mutex_lock(&state.output_lock);
+	log_output_close(&state.output);
+	pthread_mutex_unlock(&state.output_lock);
 }

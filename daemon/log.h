@@ -4,7 +4,9 @@
 /*
  * The daemon's log: the journal's native protocol when standard error is connected to the journal
  * (systemd.exec(5), $JOURNAL_STREAM), readable lines on standard error otherwise. Payloads are
- * never logged. Everything here may be called from any thread.
+ * never logged. Everything here may be called from any thread, and none of it ever waits for
+ * whoever reads the log: what is not taken at once waits, in order, and what there is no room for
+ * is counted; the count is said, as an entry of its own, when the log takes entries again.
  */
 
 #include <stdbool.h>
@@ -48,6 +50,11 @@ enum log_kind {
 	LOG_RELOADED,
 	LOG_NOT_RELOADED,
 	LOG_STOPPING,
+	LOG_HANDED_OVER,
+	LOG_NOT_HANDED_OVER,
+	LOG_TAKEN_OVER,
+	LOG_NOT_TAKEN_OVER,
+	LOG_NOT_SAFE,
 	LOG_SUMMARY,
 	LOG_SLOW_DOWN,
 	LOG_KICKED,
@@ -60,12 +67,26 @@ enum log_kind {
 	LOG_STATE_PROBLEM,
 	LOG_CONTROL_PROBLEM,
 	LOG_STUCK,
+	LOG_TURNS,
+	LOG_KNOWN,
+	LOG_JOINED,
+	LOG_LEFT,
+	LOG_DENIED,
+	LOG_DISMISSED,
+	LOG_FOLDED,
+	LOG_LOST,
 	LOG_FAULT,
 };
 enum { LOG_KINDS = LOG_FAULT + 1 };
 
-/* Decides where to log to, and whether entries of priority debug are wanted. */
+/*
+ * Decides where to log to; entries down to priority info are wanted, with verbose all. From now on
+ * the process ignores SIGPIPE and SIGTTOU.
+ */
 void log_open(bool verbose);
+
+/* Entries down to this priority of syslog(3) are wanted; with verbose, all are all the same. */
+void log_set_level(int level);
 
 /* Whether entries go to the journal, in its own protocol. */
 bool log_is_journal(void);
@@ -89,11 +110,15 @@ void log_folded(enum log_kind kind, const struct log_about *about, const char *f
 	PRINTF(3, 4);
 
 /*
- * A descriptor that becomes readable when counts are to be said, by calling log_say_folded(); for
- * the main thread's loop. Owned by the log; -1 when there is none.
+ * A descriptor that becomes readable when counts are to be said, or what waits is to be offered
+ * again, by calling log_say_folded(); for the main thread's loop. Owned by the log; -1 when there
+ * is none.
  */
 int log_folded_fd(void);
 void log_say_folded(void);
 
-/* Says all that is still counted; for the end. */
+/* How many entries could not be logged since the start. */
+uint64_t log_lost(void);
+
+/* Says all that is still counted, and gives what waits one last second; for the end. */
 void log_close(void);

@@ -14,6 +14,7 @@ struct letter {
 	struct letter *next;
 	uint16_t kind;	 /* what it is, for its reader */
 	uint16_t worker; /* to or from which worker it goes, if its owner says so */
+	uint32_t entry;	 /* in the ledger, of a connection; likewise */
 };
 
 struct mailbox {

@@ -74,7 +74,7 @@ static void print_help(void)
 		"      --control PATH   the socket for administrators (default: control.sock in "
 		"the\n"
 		"                       runtime directory)\n"
-		"  -v, --verbose        log every connection\n"
+		"  -v, --verbose        log every connection: log_level = \"debug\"\n"
 		"  -V, --version        print the version, exit\n"
 		"  -h, --help           print this, exit\n"
 		"\n"
@@ -246,6 +246,7 @@ static int serve(struct config *config)
 	int status;
 
 	log_open(arg_verbose);
+	log_set_level(config->log_level);
 	state = paths_state_directory(arg_state_dir);
 	out_of_memory = !state && errno == ENOMEM;
 	control = paths_control(arg_control);

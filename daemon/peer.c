@@ -126,6 +126,7 @@ static void decide(struct peer *peer)
 	if ((peer->state == PEER_FLUSHING || peer->state == PEER_LINGERING) &&
 	    peer->stream.pending == 0)
 		r = decide_ending(peer);
+	peer_note(peer);
 	if (peer->state == PEER_DOOMED)
 		return;
 
@@ -137,7 +138,7 @@ static void decide(struct peer *peer)
 		r = timer_set(loop_timers(peer->peers->loop), &peer->timer, due(peer));
 	if (r < 0)
 		peer_fail(peer, r);
-	else if (peer->session.behind && peer->state == PEER_SERVING &&
+	else if (peer->session.behind && peer->state == PEER_SERVING && !peer->peers->suspended &&
 		 peer->stream.pending <=
 			 MIN(peer->session.settings->max_pending / 2, (uint64_t)DRAINED_MAX))
 		peer->session.service->drained(&peer->session);
@@ -198,14 +199,16 @@ void peer_expired(struct timer *timer)
 
 void peer_start(struct peer *peer, struct peers *peers)
 {
-	int r;
+	int r = 0;
 
 	peer->peers = peers;
 	peer->watch.ready = ready;
-	peer->active = loop_now(peers->loop);
+	if (!peer->kept)
+		peer->active = loop_now(peers->loop);
 	list_append(&peers->all, &peer->link);
 
-	r = peer->reason ? 0 : peer->session.service->open(&peer->session, &peers->workspace);
+	if (!peer->kept && !peer->reason)
+		r = peer->session.service->open(&peer->session, &peers->workspace);
 	if (r == 0) {
 		peer_send_answers(peer, true);
 		peer->events = wanted_events(peer);
@@ -214,10 +217,19 @@ void peer_start(struct peer *peer, struct peers *peers)
 	if (r < 0)
 		peer_fail(peer, r);
 	/* Whatever its service is: it may well come again, when there are fewer. */
-	if (peer->reason && peer->state == PEER_SERVING) {
+	if (!peer->kept && peer->reason && peer->state == PEER_SERVING) {
 		peer_refuse_more(peer, peer->reason);
 		stop_serving(peer);
 	}
+	peer_go_on(peer);
+	peer->kept = false;
+}
+
+void peer_go_on(struct peer *peer)
+{
+	/* What has come already gives no event. */
+	if (peer->state == PEER_SERVING && (peer->input.len > 0 || peer->input_ended))
+		peer_handle_kept(peer, (struct bytes){NULL, 0}, !(peer->events & LOOP_OUT));
 	decide(peer);
 }
 
@@ -257,6 +269,7 @@ int peer_queue(struct peer *peer, struct packet *packet)
 {
 	if (peer->state != PEER_SERVING)
 		return 0;
+	peer_note_busy(peer);
 	return stream_queue(&peer->stream, packet);
 }
 
@@ -267,6 +280,7 @@ bool peer_send(struct peer *peer, struct packet *packet)
 
 	if (peer->state != PEER_SERVING)
 		return false;
+	peer_note_busy(peer);
 	if (peer->stream.n > 0)
 		r = stream_queue(&peer->stream, packet);
 	else
@@ -281,6 +295,7 @@ bool peer_send(struct peer *peer, struct packet *packet)
 	peer->bytes_out += sent;
 	peer->active = loop_now(peer->peers->loop);
 	counters_add(peer->session.counters, COUNTER_BYTES_OUT, sent);
+	peer_note(peer);
 	/* The state of one that has got all of it at once is what it was. */
 	return peer->stream.n > 0 || peer->session.settings->timeouts.idle > 0;
 }
@@ -315,9 +330,21 @@ void peer_set_settings(struct peer *peer, const struct settings *settings)
 	decide(peer);
 }
 
-void peer_done(struct peer *peer)
+void peer_shut_down(struct peer *peer)
+{
+	peer_note_busy(peer);
+	if (peer->letter.entry > 0)
+		stream_shut_down(&peer->stream);
+}
+
+void peer_take_out(struct peer *peer)
 {
 	timer_remove(loop_timers(peer->peers->loop), &peer->timer);
+	list_remove(&peer->link);
+}
+
+void peer_done(struct peer *peer)
+{
 	stream_done(&peer->stream);
 	buffer_done(&peer->input);
 }

@@ -13,7 +13,8 @@
 /*
  * Starts to serve a connection in the calling thread's peers. The caller has set id, name,
  * listener, worker, session and stream of a zeroed peer, and reason when the client is to be told
- * that, and no more. Whatever fails dooms the peer.
+ * that, and no more. One that the last process served is as peer_get() has made it: it goes on.
+ * Whatever fails dooms the peer.
  */
 void peer_start(struct peer *peer, struct peers *peers);
 
@@ -51,6 +52,9 @@ bool peer_send(struct peer *peer, struct packet *packet);
 /* Sends what was queued, in one call, and decides what follows. */
 void peer_flush(struct peer *peer);
 
+/* Goes on with what was received and not taken up, as the thread's peers were suspended. */
+void peer_go_on(struct peer *peer);
+
 /* Goes on with the messages of a peer whose session put them off (SESSION_LATER). */
 void peer_resume(struct peer *peer);
 
@@ -60,5 +64,11 @@ void peer_expired(struct timer *timer);
 /* Has other settings from now on; they outlive the peer. */
 void peer_set_settings(struct peer *peer, const struct settings *settings);
 
-/* Closes the socket and frees what a doomed peer owns, but not the peer. */
+/* Ends a doomed peer's connection even where the service manager has a copy of its descriptor. */
+void peer_shut_down(struct peer *peer);
+
+/* Takes a peer out of its thread's peers as it is, so that it can be given to another thread. */
+void peer_take_out(struct peer *peer);
+
+/* Closes the socket and frees what a peer owns that is taken out or doomed, but not the peer. */
 void peer_done(struct peer *peer);

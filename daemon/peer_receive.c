@@ -92,7 +92,7 @@ static size_t handle(struct peer *peer, struct bytes input)
 	struct bytes rest = input; /* there may be none, and no memory of it */
 	uint64_t messages = 0;
 
-	if (peer->session.later)
+	if (peer->session.later || peer->peers->suspended)
 		return 0;
 	while (peer->state == PEER_SERVING) {
 		size_t answered = pending + workspace->answers.len;
@@ -294,6 +294,7 @@ static void discard(struct peer *peer)
 
 void peer_take_input(struct peer *peer, bool eager)
 {
+	peer_note_busy(peer);
 	if (peer->state != PEER_SERVING)
 		discard(peer);
 	else if (peer->input.len > CARRY_MAX)

@@ -70,6 +70,7 @@ void peer_send_answers(struct peer *peer, bool eager)
 
 	if (before == 0)
 		return;
+	peer_note_busy(peer);
 	r = stream_send(&peer->stream, parts, answers_parts(answers, parts), eager);
 	workspace_clear(&peer->peers->workspace);
 	if (r < 0) {

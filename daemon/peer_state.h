@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 
+#include "ledger.h"
 #include "list.h"
 #include "log.h"
 #include "loop.h"
@@ -35,6 +36,8 @@ struct peers {
 	struct list doomed;	     /* to be reaped */
 	struct audiences *audiences; /* of the chat service */
 	struct letters *to_hub; /* what sessions have to say to the hub after the loop's turn */
+	struct ledger *ledger;	/* NULL: connections need not outlive a process that is killed */
+	bool suspended;		/* nothing is received, and no message is taken up: see worker.h */
 };
 
 struct listener;
@@ -55,6 +58,7 @@ struct peer {
 	bool owes_reading : 1; /* so much waits for it that it is not read from */
 	bool admitted : 1;     /* counted as a client; for its owner alone */
 	bool finishing : 1;    /* it ends as soon as bytes_in has come to last_byte */
+	bool kept : 1;	       /* the last process served it: it is not opened but goes on */
 	struct peer_name name;
 	uint64_t active; /* when a byte last moved */
 	uint64_t bytes_in, bytes_out, messages;
@@ -65,6 +69,31 @@ struct peer {
 	uint64_t last_byte;  /* of the input, when finishing: what had come by then */
 	const char *reason;  /* why the connection ends, statically; NULL while it does not */
 };
+
+/*
+ * Says to the ledger that the connection is in the middle of something: before its bytes are taken
+ * or given, or its place in a log moves. decide(), or peer_note(), says what follows.
+ */
+static inline void peer_note_busy(struct peer *peer)
+{
+	struct ledger *ledger = peer->peers->ledger;
+
+	if (ledger)
+		ledger_set_idle(ledger, peer->letter.entry, false);
+}
+
+/* Says to the ledger whether the connection is between messages. */
+static inline void peer_note(struct peer *peer)
+{
+	struct ledger *ledger = peer->peers->ledger;
+
+	if (ledger)
+		ledger_set_idle(ledger, peer->letter.entry,
+				peer->state == PEER_SERVING && !peer->input_ended &&
+					!peer->finishing && peer->input.len == 0 &&
+					peer->stream.pending == 0 && peer->session.waiting == 0 &&
+					!peer->session.later);
+}
 
 /* Ends the connection at once. reason is static. */
 void peer_doom(struct peer *peer, const char *reason);

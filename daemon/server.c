@@ -13,6 +13,7 @@
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 
+#include "clock.h"
 #include "control.h"
 #include "log.h"
 #include "paths.h"
@@ -20,7 +21,10 @@
 #include "server_state.h"
 #include "util.h"
 
-enum { STATUS_SECONDS = 10 }; /* between two status lines for the service manager */
+enum {
+	STATUS_SECONDS = 10, /* between two status lines for the service manager */
+	STOP_MARGIN = 2000,  /* milliseconds for all that an end takes beside draining */
+};
 
 uint64_t server_microseconds(void)
 {
@@ -52,6 +56,7 @@ static void tell_status(struct server *server)
 	messages = totals.values[COUNTER_MESSAGES];
 	server->messages = messages;
 	server->rate = (messages - before) / STATUS_SECONDS;
+	report_rates(&server->listeners, STATUS_SECONDS);
 	(void)sd_notifyf(
 		false, "STATUS=%" PRIu64 " clients, %" PRIu64 " rooms, %" PRIu64 " messages/s",
 		server->door.clients,
@@ -87,6 +92,15 @@ static void read_letter(struct server *server, struct letter *letter)
 	case LETTER_PEER_GONE:
 		listeners_peer_gone(&server->listeners, CONTAINER_OF(letter, struct peer, letter));
 		break;
+	case LETTER_PEER_KEPT:
+		server_peer_kept(server, CONTAINER_OF(letter, struct peer, letter));
+		break;
+	case LETTER_SUSPENDED:
+		server_settled(server);
+		break;
+	case LETTER_HUB_KEPT:
+		server_hub_kept(server);
+		break;
 	case LETTER_DATAGRAM_GONE:
 		listeners_datagram_gone(&server->listeners,
 					CONTAINER_OF(letter, struct datagram, letter));
@@ -118,6 +132,8 @@ static void read_letter(struct server *server, struct letter *letter)
 	case LETTER_UPDATE:
 	case LETTER_ECHO:
 	case LETTER_DRAIN:
+	case LETTER_SUSPEND:
+	case LETTER_LET_GO:
 	case LETTER_QUIT:
 		break;
 	}
@@ -143,7 +159,8 @@ static int mail_ready(sd_event_source *source, int fd, uint32_t events, void *us
 	(void)events;
 	read_mail(server);
 	/* Unless the end was decided already, for a worse reason. */
-	if (server->stopping && server->door.connections == 0 &&
+	if (server->stopping && server->handover.stage == HANDOVER_NONE &&
+	    server->door.connections == 0 &&
 	    sd_event_get_exit_code(server->event, &decided) == -ENODATA)
 		(void)sd_event_exit(server->event, 0);
 	return 0;
@@ -153,7 +170,35 @@ static int mail_ready(sd_event_source *source, int fd, uint32_t events, void *us
  * Signals
  */
 
-/* The first time in order; the second time at once. */
+/* How long draining may take in all: milliseconds. */
+static uint64_t longest_drain(const struct server *server)
+{
+	const struct config *config = server->generation->config;
+	uint64_t longest = config->defaults.timeouts.drain;
+
+	for (size_t i = 0; i < config->n_listeners; i++)
+		longest = MAX(longest, config->listeners[i].settings.timeouts.drain);
+	return longest;
+}
+
+void server_drain(struct server *server)
+{
+	/* Whatever TimeoutStopSec= is: what the configuration promises to clients comes first. */
+	(void)sd_notifyf(false,
+			 "STOPPING=1\nSTATUS=Stopping, %" PRIu64
+			 " clients\nEXTEND_TIMEOUT_USEC=%" PRIu64,
+			 server->door.clients, (longest_drain(server) + STOP_MARGIN) * 1000);
+	door_close(&server->door);
+	listeners_close(&server->listeners);
+	crew_order(&server->crew, LETTER_DRAIN);
+	if (server->door.connections == 0)
+		(void)sd_event_exit(server->event, 0);
+}
+
+/*
+ * The first time in order; the second time at once. SIGTERM is how the service manager asks for it
+ * when it restarts the service, and SIGINT when it stops it: see retortd-stop.
+ */
 static int asked_to_stop(sd_event_source *source, const struct signalfd_siginfo *info,
 			 void *userdata)
 {
@@ -168,13 +213,8 @@ static int asked_to_stop(sd_event_source *source, const struct signalfd_siginfo 
 		return 0;
 	}
 	server->stopping = true;
-	(void)sd_notifyf(false, "STOPPING=1\nSTATUS=Stopping, %" PRIu64 " clients",
-			 server->door.clients);
-	door_close(&server->door);
-	listeners_close(&server->listeners);
-	crew_order(&server->crew, LETTER_DRAIN);
-	if (server->door.connections == 0)
-		(void)sd_event_exit(server->event, 0);
+	if (info->ssi_signo != SIGTERM || !server_hand_over(server))
+		server_drain(server);
 	return 0;
 }
 
@@ -249,8 +289,10 @@ static int prepare(struct server *server)
 	if (r >= 0)
 		r = hub_new(&server->hub);
 	if (r >= 0)
+		r = server_make_ledger(server);
+	if (r >= 0)
 		r = crew_start(&server->crew, config->workers > 0 ? config->workers : count_cpus(),
-			       &server->mailbox, hub_mailbox(server->hub));
+			       &server->mailbox, hub_mailbox(server->hub), server->ledger);
 	return MIN(r, 0);
 }
 
@@ -279,7 +321,7 @@ static int open_control(struct server *server, struct inherited *inherited)
 }
 
 /* Starts the hub, with the log of rooms if anybody talks here. Returns 0 or an exit status. */
-static int start_hub(struct server *server)
+static int start_hub(struct server *server, const struct succession *succession)
 {
 	const struct config *config = server->generation->config;
 	struct store *store;
@@ -288,7 +330,8 @@ static int start_hub(struct server *server)
 	status = server_open_store(server, config, &store);
 	if (status != 0)
 		return status;
-	r = hub_start(server->hub, config, store, &server->crew, &server->mailbox);
+	r = hub_start(server->hub, config, store, &server->crew, &server->mailbox,
+		      succession->succeeds ? &succession->past : NULL);
 	if (r < 0) {
 		log_write(LOG_FAULT, NULL, "the hub cannot start: %s", strerror(-r));
 		return EX_OSERR;
@@ -300,6 +343,7 @@ static int start_hub(struct server *server)
 static int serve_until_stopped(struct server *server)
 {
 	struct inherited inherited = {0};
+	struct succession succession = {0};
 	int r, status;
 
 	r = inherit(&inherited);
@@ -310,16 +354,21 @@ static int serve_until_stopped(struct server *server)
 	status = listeners_open(&server->listeners, server->generation, &inherited);
 	if (status == 0)
 		status = open_control(server, &inherited);
+	if (status == 0)
+		server_succeed(server, &inherited, &succession);
 	inherited_done(&inherited);
 	if (status == 0)
-		status = start_hub(server);
-	if (status != 0)
+		status = start_hub(server, &succession);
+	if (status != 0) {
+		succession_done(&succession);
 		return status;
+	}
 	r = door_open(&server->door);
 	if (r == 0)
 		r = listeners_serve(&server->listeners);
 	if (r == 0)
 		r = watchdog_start(&server->watchdog, server->event, &server->crew, server->hub);
+	server_succeeded(server, &succession);
 	if (r < 0) {
 		log_write(LOG_FAULT, NULL, "cannot serve: %s", strerror(-r));
 		return EX_OSERR;
@@ -337,7 +386,7 @@ static int serve_until_stopped(struct server *server)
 /* Waits until the workers have given every connection back, and does what they wait for. */
 static void take_back(struct server *server)
 {
-	while (server->door.connections > 0 && !server->failed) {
+	while (server->door.connections > server->handover.n_peers && !server->failed) {
 		(void)poll(&(struct pollfd){.fd = server->mailbox.fd, .events = POLLIN}, 1, -1);
 		read_mail(server);
 	}
@@ -352,6 +401,9 @@ static void server_done(struct server *server)
 	crew_join(&server->crew);
 	if (server->mailbox.fd >= 0)
 		read_mail(server); /* what the workers gave back */
+	server_handover_done(server);
+	vault_free(STEAL(server->door.vault));
+	ledger_free(server->ledger);
 	hub_free(server->hub);
 	crew_done(&server->crew);
 	door_close(&server->door);
@@ -368,10 +420,12 @@ int server_run(struct config *config, config_loader *load, const struct server_o
 	struct server server = {.load = load,
 				.options = options,
 				.mailbox.fd = -1,
-				.started = server_microseconds()};
+				.started = server_microseconds(),
+				.since = clock_wall_ms()};
 	int status, r;
 
 	list_init(&server.listeners.all);
+	list_init(&server.handover.peers);
 	server.listeners.crew = &server.crew;
 	server.listeners.door = &server.door;
 	server.door.crew = &server.crew;

@@ -1,23 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "server_state.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
-#include "report.h"
 #include "util.h"
 
 /* What administrators ask by the control socket and the main thread alone can do or tell. */
 
 static void tell_stats(struct server *server, struct errand *errand)
 {
-	char text[128];
-	int len = snprintf(text, sizeof(text),
-			   "\"uptime\":%" PRIu64 ",\"messages_per_second\":%" PRIu64 ",",
-			   (server_microseconds() - server->started) / 1000000, server->rate);
+	const struct report_daemon daemon = {
+		.started = server->since,
+		.uptime = (server_microseconds() - server->started) / 1000000,
+		.rate = server->rate,
+		.restart = &server->restart,
+	};
 
-	if (buffer_append(&errand->json, text, (size_t)len) < 0 ||
-	    report_stats(&server->listeners, &errand->json) < 0)
+	if (report_stats(&daemon, &server->listeners, &errand->json) < 0)
 		errand->json.len = 0; /* which says that memory is out */
 	errand_done(server->hub, errand);
 }

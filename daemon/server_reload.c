@@ -80,6 +80,7 @@ static void tell_not_reloaded(struct server *server, const struct config_problem
 /* Makes what was planned what is served. */
 static void switch_to(struct server *server, struct plan *plan, struct store *store)
 {
+	log_set_level(plan->generation->config->log_level);
 	listeners_apply(&server->listeners, plan);
 	server->outgoing = server->generation;
 	server->generation = plan->generation;
@@ -106,6 +107,13 @@ static int change_to(struct server *server, struct config *config, struct config
 				      "workers: another number of them takes 'systemctl restart "
 				      "%s'",
 				      own_service(service))
+			       ?: -EINVAL;
+	}
+	if (config->crash_safe != server->generation->config->crash_safe) {
+		config_free(config);
+		return config_problem(problems, (struct place){"configuration", 0},
+				      "crash_safe: another value of it takes 'systemctl restart "
+				      "retortd'")
 			       ?: -EINVAL;
 	}
 	generation = generation_new(config);

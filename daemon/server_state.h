@@ -5,11 +5,50 @@
 
 #include <systemd/sd-event.h>
 
+#include "handover.h"
 #include "hub.h"
+#include "inherit.h"
 #include "listeners.h"
+#include "peer_handover.h"
+#include "report.h"
+#include "vault.h"
 #include "watchdog.h"
 
 struct server_options;
+
+/*
+ * A restart that nobody notices, seen from the main thread: what is served goes to the service
+ * manager, and what the last process has left there is taken up.
+ *
+ *   HANDOVER_NONE ──(asked to stop)──→ SETTLING ──(all that was taken in is answered)──→ PARTING
+ *   ──(the hub has written down what it knows, the workers have given all back)──→ OVER
+ */
+enum handover_stage { HANDOVER_NONE, HANDOVER_SETTLING, HANDOVER_PARTING, HANDOVER_OVER };
+
+struct server_handover {
+	enum handover_stage stage;
+	unsigned unsettled; /* workers that have not answered all yet */
+	struct list peers;  /* given back by the workers, for the next process */
+	uint64_t n_peers;
+	bool hub_kept;		/* the hub has written down what it knows */
+	sd_event_source *timer; /* while settling; owned */
+	uint64_t began;		/* microseconds of CLOCK_MONOTONIC */
+	char **reasons; /* why connections end that the last process has begun to end; owned */
+	size_t n_reasons;
+};
+
+/* What was taken up, until the hub knows of it. */
+struct succession {
+	bool succeeds;	/* there was something */
+	uint64_t began; /* when the last process was asked to stop: microseconds of CLOCK_MONOTONIC
+			 */
+	uint64_t n;	/* connections that go on */
+	uint64_t lost;	/* connections that could go on, but for want of memory */
+	struct hub_past past; /* what it reads lies in handover */
+	struct handover handover;
+	struct vault_remains remains; /* of a process that was killed */
+};
+void succession_done(struct succession *succession);
 
 struct server {
 	/* A config_loader, for a reload. */
@@ -31,8 +70,12 @@ struct server {
 	uint64_t messages; /* when the status was last told */
 	uint64_t rate;	   /* messages a second, by then */
 	uint64_t started;  /* microseconds of CLOCK_MONOTONIC */
+	uint64_t since;	   /* the same moment in milliseconds since 1970 */
+	struct report_restart restart;
 	struct hub *hub;
 	struct listener_config control;
+	struct server_handover handover;
+	struct ledger *ledger;	    /* which workers keep; owned until the vault has it */
 	bool has_store;		    /* the hub has it */
 	struct errand *reloads;	    /* whoever asked for the reload that is under way */
 	struct errand *reloads_due; /* whoever asked for the next one */
@@ -42,6 +85,8 @@ struct server {
 
 /* Of CLOCK_MONOTONIC. */
 uint64_t server_microseconds(void);
+/* Stops in order: nobody new comes in, and who is there is told and answered. */
+void server_drain(struct server *server);
 
 /* server_reload.c: by which configuration it is served */
 
@@ -61,3 +106,52 @@ void server_tell_reloaded(struct server *server, const char *error);
 /* server_errand.c: what administrators ask by the control socket */
 
 void server_do_errand(struct server *server, struct errand *errand);
+
+/* server_handover.c: from one process to the next */
+
+/*
+ * Starts to hand over, if the service manager keeps what is given to it and a next process would
+ * start; why not is logged. Returns whether it does.
+ */
+bool server_hand_over(struct server *server);
+
+/* A worker has answered all; has given a peer back; the hub has written down what it knows. */
+void server_settled(struct server *server);
+void server_peer_kept(struct server *server, struct peer *peer);
+void server_hub_kept(struct server *server);
+
+/* Frees what has been handed over, when no worker runs any more. */
+void server_handover_done(struct server *server);
+
+/*
+ * Takes up what the last process has left: the workers go on with its connections. Listeners are
+ * open, and the hub is about to start. What cannot be taken up is closed, and why is logged.
+ */
+void server_succeed(struct server *server, struct inherited *inherited,
+		    struct succession *ret_succession);
+
+/* The hub has started, and all is served: says so to the log, and frees what it is about. */
+void server_succeeded(struct server *server, struct succession *succession);
+
+/* A connection that has come, and what is to be found out about it. */
+struct arrival {
+	struct peer *peer; /* owned */
+	struct peer_origin origin;
+};
+
+/*
+ * Has a worker go on with a connection, and the hub, too, if it is its affair. Takes arrival over.
+ * Returns whether it goes on.
+ */
+bool server_settle(struct server *server, struct succession *succession, struct arrival *arrival);
+
+/* server_recovery.c: from a process that was killed */
+
+/* Makes the ledger that workers keep, if the configuration asks for it. Returns 0 or an errno. */
+int server_make_ledger(struct server *server);
+
+/* Begins to keep connections safe, if there is a ledger; why that cannot be is logged. */
+void server_open_vault(struct server *server);
+
+/* Takes up what remains. Returns 0 or -ENOMEM. */
+int server_recover(struct server *server, struct succession *succession);

@@ -25,6 +25,13 @@ static void post(struct chat *chat, struct letter *letter, enum hub_letter kind)
 	letters_add(chat->peer->peers->to_hub, letter);
 }
 
+/* Writes down where plain text is said, when that may have changed. */
+static void note_room(struct chat *chat)
+{
+	if (chat->entry && strcmp(chat->entry->room, chat->state.room ?: "") != 0)
+		ledger_write_name(chat->entry->room, chat->state.room);
+}
+
 /*
  * Answering here
  */
@@ -73,6 +80,19 @@ static bool is_local(const struct chat_request *request)
 	       request->op == CHAT_TRANSFORM;
 }
 
+static void log_denied(const struct chat *chat, const struct chat_reply *reply)
+{
+	char name[PEER_NAME_MAX];
+	const struct log_about about = {
+		.listener = chat->listener,
+		.peer = peer_name_format(&chat->name, name),
+		.client = chat->id,
+		.reason = chat_error_token(reply->error),
+	};
+
+	log_write(LOG_DENIED, &about, "request refused: %s", about.reason);
+}
+
 static int answer_here(struct session *session, struct workspace *workspace,
 		       struct chat_request *request)
 {
@@ -92,6 +112,8 @@ static int answer_here(struct session *session, struct workspace *workspace,
 		reply.error = transform(workspace, request, &reply);
 	if (request->error == CHAT_BAD_JSON)
 		counters_add(session->counters, COUNTER_BAD_JSON, 1);
+	if (reply.error != CHAT_OK && log_verbose())
+		log_denied(chat, &reply);
 	r = dialect_of(chat)->reply(&chat->state, request, &reply, &out);
 	free(request);
 	return r < 0 ? r : answer_output(workspace);
@@ -160,6 +182,7 @@ static int message(struct session *session, struct workspace *workspace,
 	if (chat->state.quits)
 		return 0; /* whatever it sends behind that, nobody is there to say it */
 	r = dialect_of(chat)->request(&chat->state, message->body, &out, &request);
+	note_room(chat);
 	if (r < 0)
 		return r;
 	if (chat->state.quits)
@@ -189,21 +212,39 @@ static int resume(struct session *session, struct workspace *workspace)
  * Life
  */
 
+struct chat *session_chat_new(struct peer *peer)
+{
+	struct chat *chat = calloc(1, sizeof(*chat));
+
+	if (!chat)
+		return NULL;
+	list_init(&chat->seats);
+	list_init(&chat->touched);
+	chat->peer = peer;
+	chat->id = peer->id;
+	chat->name = peer->name;
+	return chat;
+}
+
+void session_chat_attach(struct chat *chat, struct peers *peers)
+{
+	uint32_t entry = chat->peer->letter.entry;
+
+	chat->audiences = peers->audiences;
+	if (entry > 0 && !chat->entry) /* else the main thread has set it */
+		chat->entry = &peers->ledger->entries[entry];
+}
+
 static int open_session(struct session *session, struct workspace *workspace)
 {
 	const struct settings *settings = session->settings;
 	struct peer *peer = peer_of(session);
-	struct chat *chat = calloc(1, sizeof(*chat));
+	struct chat *chat = session_chat_new(peer);
 
 	if (!chat)
 		return -ENOMEM;
-	list_init(&chat->seats);
-	list_init(&chat->touched);
-	chat->peer = peer;
-	chat->audiences = peer->peers->audiences;
-	chat->id = peer->id;
+	session_chat_attach(chat, peer->peers);
 	chat->listener = session->counters->listener;
-	chat->name = peer->name;
 	chat->dialect = settings->dialect;
 	chat->framing = session->framing;
 	chat->control = settings->service == SERVICE_CONTROL;
@@ -258,6 +299,11 @@ bool session_chat_gone(struct audiences *audiences, struct chat *chat)
 	return true;
 }
 
+bool session_chat_is_fetching(const struct chat *chat)
+{
+	return chat && chat->fetching;
+}
+
 void session_chat_free(struct chat *chat)
 {
 	if (!chat)
@@ -265,6 +311,8 @@ void session_chat_free(struct chat *chat)
 	identity_done(&chat->identity);
 	dialect_state_done(&chat->state);
 	free(chat->stash);
+	free(chat->places);
+	free(chat->nick_was);
 	free(chat);
 }
 
@@ -319,6 +367,7 @@ void session_chat_reply(struct audiences *audiences, struct job *job)
 			peer_doom(chat->peer, "out of memory");
 		else
 			queue_output(audiences, chat, out.buffer);
+		note_room(chat);
 		/* Perhaps nothing was said, and yet it was waited for. */
 		audiences_touch(audiences, chat);
 	}

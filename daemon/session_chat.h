@@ -10,6 +10,7 @@
  */
 
 #include "audience.h"
+#include "peer_state.h"
 #include "session.h"
 
 extern const struct service session_chat;
@@ -30,6 +31,15 @@ void session_chat_flush(struct audiences *audiences);
  * Returns false when the hub has never heard of it.
  */
 bool session_chat_gone(struct audiences *audiences, struct chat *chat);
+
+/* Makes what the service keeps of a connection, before its worker has it; NULL without memory. */
+struct chat *session_chat_new(struct peer *peer);
+
+/* Its connection is one of these peers now. */
+void session_chat_attach(struct chat *chat, struct peers *peers);
+
+/* Whether the hub is bringing something out of a log; chat may be NULL. */
+bool session_chat_is_fetching(const struct chat *chat);
 
 /* Frees what the worker keeps of a connection that the hub has forgotten. NULL is nothing. */
 void session_chat_free(struct chat *chat);

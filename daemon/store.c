@@ -79,7 +79,9 @@ static const char *const statements[STATEMENTS] = {
 struct store {
 	struct database database;
 	struct room_keys_table keys;
-	bool removed; /* a room, in the open transaction; keys does not know it any longer */
+	bool removed;	   /* a room, in the open transaction; keys does not know it any longer */
+	uint64_t appended; /* messages in the open transaction */
+	uint64_t messages; /* that were committed */
 };
 
 static uint64_t place_of(uint64_t room, uint64_t seq)
@@ -139,12 +141,18 @@ const char *store_problem(const struct store *store)
 int store_begin(struct store *store)
 {
 	store->removed = false;
+	store->appended = 0;
 	return database_begin(&store->database);
 }
 
 int store_commit(struct store *store)
 {
-	return database_commit(&store->database);
+	int r = database_commit(&store->database);
+
+	if (r == 0)
+		store->messages += store->appended;
+	store->appended = 0;
+	return r;
 }
 
 void store_rollback(struct store *store)
@@ -159,6 +167,21 @@ void store_rollback(struct store *store)
 int store_probe(struct store *store)
 {
 	return database_probe(&store->database);
+}
+
+void store_figures(const struct store *store, struct store_figures *ret_figures)
+{
+	const struct database_commits *commits = &store->database.commits;
+
+	*ret_figures = (struct store_figures){
+		.messages = store->messages,
+		.commits = commits->done,
+		.failed_commits = commits->failed,
+		.last_commit = commits->last,
+		.commit_microseconds = commits->microseconds,
+		.longest_commit_microseconds = commits->longest,
+	};
+	database_size(&store->database, &ret_figures->database_bytes, &ret_figures->wal_bytes);
 }
 
 /* ---- rooms ---- */
@@ -278,6 +301,8 @@ int store_append(struct store *store, uint64_t room, const struct chat_message *
 	database_bind_text(database, APPEND, 5, message->unit);
 	database_bind_bytes(database, APPEND, 6, message->text, message->text_len);
 	r = database_run(database, APPEND);
+	if (r == 0)
+		store->appended++;
 	return r < 0 || !key ? r : append_key(store, room, message, sender, key);
 }
 

@@ -46,6 +46,17 @@ void store_rollback(struct store *store);
 /* Whether the file can be written: writes something, and commits it. Not within a transaction. */
 int store_probe(struct store *store);
 
+/* What it has on disk, and what has been committed since it was opened. */
+struct store_figures {
+	uint64_t database_bytes, wal_bytes;
+	uint64_t messages; /* appended */
+	uint64_t commits, failed_commits;
+	uint64_t last_commit; /* milliseconds since 1970; 0: there was none */
+	uint64_t commit_microseconds,
+		longest_commit_microseconds; /* all together, and the slowest */
+};
+void store_figures(const struct store *store, struct store_figures *ret_figures);
+
 /* Rooms */
 
 struct store_room {

@@ -248,6 +248,24 @@ int stream_send_packet(struct stream *stream, struct packet *packet)
 	return r;
 }
 
+int stream_copy_pending(const struct stream *stream, struct buffer *buffer)
+{
+	for (uint32_t i = 0; i < stream->n; i++) {
+		const struct packet *packet = *nth((struct stream *)stream, i);
+		size_t sent = i == 0 ? stream->sent : 0;
+		int r = buffer_append(buffer, packet->data + sent, packet->len - sent);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+void stream_shut_down(const struct stream *stream)
+{
+	(void)shutdown(stream->fd, SHUT_RDWR); /* fails when it is broken, which is as well */
+}
+
 int stream_end(struct stream *stream)
 {
 	return shutdown(stream->fd, SHUT_WR) < 0 ? -errno : 0;

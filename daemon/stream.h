@@ -62,5 +62,11 @@ int stream_queue(struct stream *stream, struct packet *packet);
  */
 int stream_send_packet(struct stream *stream, struct packet *packet);
 
+/* Appends a copy of what waits to buffer. Returns 0 or -ENOMEM. */
+int stream_copy_pending(const struct stream *stream, struct buffer *buffer);
+
+/* Ends the connection in both directions, whoever else has a descriptor of it. */
+void stream_shut_down(const struct stream *stream);
+
 /* Says to the peer that nothing follows. Returns 0 or a negative errno. */
 int stream_end(struct stream *stream);

@@ -58,7 +58,7 @@ void watchdog_echoed(struct watchdog *watchdog)
 		return;
 	(void)sd_notify(false, "WATCHDOG=1");
 	if (watchdog->told)
-		log_write(LOG_STUCK, NULL, "all threads turn again");
+		log_write(LOG_TURNS, NULL, "all threads turn again");
 	watchdog->told = false;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "worker.h"
 
+#include <poll.h>
 #include <string.h>
 
 #include "listener.h"
@@ -23,7 +24,8 @@ struct worker {
 	struct mailbox *hub;   /* borrowed */
 	uint64_t unforgotten; /* connections that are no more, and of which the hub may speak yet */
 	bool has_mail, quits;
-	struct letter update, echo, drain, quit, failed;
+	bool told_suspended;
+	struct letter update, echo, drain, suspend, let_go, quit, failed;
 };
 
 static void post_back(struct worker *worker, struct letter *letter, enum letter_kind kind)
@@ -71,12 +73,52 @@ static void update(struct worker *worker)
 	post_back(worker, &worker->update, LETTER_UPDATED);
 }
 
+static void start_peer(struct worker *worker, struct peer *peer)
+{
+	const bool kept = peer->kept;
+
+	if (peer->session.chat)
+		session_chat_attach(peer->session.chat, &worker->peers);
+	peer_start(peer, &worker->peers);
+	/* The last process served it, and the configuration is another one now. */
+	if (kept && peer->listener->gone)
+		peer_finish(peer, "this listener is gone");
+}
+
 static void drain(struct worker *worker)
 {
 	struct peer *peer;
 
+	if (worker->peers.suspended) {
+		worker->peers.suspended = false;
+		LIST_FOR_EACH(peer, &worker->peers.all, struct peer, link)
+			peer_go_on(peer);
+	}
 	LIST_FOR_EACH(peer, &worker->peers.all, struct peer, link)
 		peer_finish(peer, "shutting down");
+}
+
+/* Gives all connections back as they are: the next process goes on with them. */
+static void let_go(struct worker *worker)
+{
+	struct peer *peer;
+
+	LIST_FOR_EACH(peer, &worker->peers.all, struct peer, link) {
+		peer_take_out(peer);
+		post_back(worker, &peer->letter, LETTER_PEER_KEPT);
+	}
+}
+
+/* Whether all that connections have asked for is answered. */
+static bool is_settled(const struct worker *worker)
+{
+	const struct peer *peer;
+
+	LIST_FOR_EACH(peer, &worker->peers.all, struct peer, link)
+		if (peer->session.waiting > 0 || session_chat_is_fetching(peer->session.chat) ||
+		    (peer->session.later && peer->state == PEER_SERVING))
+			return false;
+	return true;
 }
 
 static void quit(struct worker *worker)
@@ -132,7 +174,7 @@ static void read_letter(struct worker *worker, struct letter *letter)
 {
 	switch ((enum letter_kind)letter->kind) {
 	case LETTER_PEER:
-		peer_start(CONTAINER_OF(letter, struct peer, letter), &worker->peers);
+		start_peer(worker, CONTAINER_OF(letter, struct peer, letter));
 		break;
 	case LETTER_DATAGRAM:
 		start_datagram(worker, CONTAINER_OF(letter, struct datagram, letter));
@@ -148,6 +190,12 @@ static void read_letter(struct worker *worker, struct letter *letter)
 		break;
 	case LETTER_DRAIN:
 		drain(worker);
+		break;
+	case LETTER_SUSPEND:
+		worker->peers.suspended = true;
+		break;
+	case LETTER_LET_GO:
+		let_go(worker);
 		break;
 	case LETTER_QUIT:
 		quit(worker);
@@ -179,8 +227,11 @@ static void read_letter(struct worker *worker, struct letter *letter)
 		forget(worker, CONTAINER_OF(letter, struct chat, gone));
 		break;
 	case LETTER_PEER_GONE:
+	case LETTER_PEER_KEPT:
 	case LETTER_DATAGRAM_GONE:
 	case LETTER_UPDATED:
+	case LETTER_SUSPENDED:
+	case LETTER_HUB_KEPT:
 	case LETTER_ECHOED:
 	case LETTER_FAILED:
 	case LETTER_ERRAND:
@@ -227,7 +278,8 @@ static void reap(struct worker *worker)
 			log_closed(peer);
 		if (peer->admitted)
 			counters_add(peer->session.counters, COUNTER_GONE, 1);
-		list_remove(&peer->link);
+		peer_take_out(peer);
+		peer_shut_down(peer);
 		peer_done(peer);
 		if (peer->session.chat &&
 		    session_chat_gone(&worker->audiences, peer->session.chat)) {
@@ -239,13 +291,25 @@ static void reap(struct worker *worker)
 	}
 }
 
+/* Waits for letters alone. Returns 0 or a negative errno. */
+static int await_mail(struct worker *worker)
+{
+	struct pollfd mail = {.fd = worker->mailbox.fd, .events = POLLIN};
+
+	if (poll(&mail, 1, -1) < 0 && errno != EINTR)
+		return -errno;
+	worker->has_mail = true;
+	return 0;
+}
+
 static void *run(void *argument)
 {
 	struct worker *worker = argument;
 
 	(void)pthread_setname_np(pthread_self(), "worker");
 	while (!worker->quits || worker->unforgotten > 0) {
-		int r = loop_turn(worker->peers.loop);
+		int r = worker->peers.suspended ? await_mail(worker)
+						: loop_turn(worker->peers.loop);
 
 		if (r < 0) {
 			log_write(LOG_FAULT, NULL, "a worker cannot wait for events: %s",
@@ -257,6 +321,10 @@ static void *run(void *argument)
 			read_mail(worker);
 		reap(worker);
 		mailbox_post_all(worker->hub, &worker->to_hub);
+		if (worker->peers.suspended && !worker->told_suspended && is_settled(worker)) {
+			worker->told_suspended = true;
+			post_back(worker, &worker->suspend, LETTER_SUSPENDED);
+		}
 	}
 	return NULL;
 }
@@ -276,7 +344,8 @@ struct mailbox *worker_mailbox(struct worker *worker)
 	return &worker->mailbox;
 }
 
-int worker_start(struct mailbox *manager, struct mailbox *hub, struct worker **ret_worker)
+int worker_start(struct mailbox *manager, struct mailbox *hub, struct ledger *ledger,
+		 struct worker **ret_worker)
 {
 	struct worker *worker = calloc(1, sizeof(*worker));
 	int r;
@@ -288,6 +357,7 @@ int worker_start(struct mailbox *manager, struct mailbox *hub, struct worker **r
 	worker->peers.to_hub = &worker->to_hub;
 	worker->peers.audiences = &worker->audiences;
 	audiences_init(&worker->audiences);
+	worker->audiences.ledger = worker->peers.ledger = ledger;
 	worker->mailbox.fd = -1;
 	worker->mail.ready = mail_ready;
 	list_init(&worker->peers.all);
@@ -321,10 +391,12 @@ void worker_post(struct worker *worker, struct letter *letter, enum letter_kind 
 
 void worker_order(struct worker *worker, enum letter_kind kind)
 {
-	struct letter *letter = kind == LETTER_UPDATE  ? &worker->update
-				: kind == LETTER_ECHO  ? &worker->echo
-				: kind == LETTER_DRAIN ? &worker->drain
-						       : &worker->quit;
+	struct letter *letter = kind == LETTER_UPDATE	 ? &worker->update
+				: kind == LETTER_ECHO	 ? &worker->echo
+				: kind == LETTER_DRAIN	 ? &worker->drain
+				: kind == LETTER_SUSPEND ? &worker->suspend
+				: kind == LETTER_LET_GO	 ? &worker->let_go
+							 : &worker->quit;
 
 	worker_post(worker, letter, kind);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The monotonic clock, and deadlines for poll(2) on it. */
+/* The monotonic clock, deadlines for poll(2) on it, and the time of day. */
 
 #include <limits.h>
 #include <stdint.h>
@@ -19,6 +19,15 @@ static inline uint64_t clock_now(void)
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail with these arguments */
 	return (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
+}
+
+/* The time of day, in milliseconds since 1970. */
+static inline uint64_t clock_wall_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail with these arguments */
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NSEC_PER_MSEC;
 }
 
 /* The deadline that is ms after now; none, when ms is negative. */

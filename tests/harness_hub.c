@@ -62,12 +62,14 @@ void hub_stage_start(struct hub_stage *stage, const char *config, const char *st
 		stage->counters[i].listener = "stage";
 	require(mailbox_init(&stage->mailbox) == 0, "mailbox");
 	require(hub_new(&stage->hub) == 0, "hub");
-	require(crew_start(&stage->crew, workers, &stage->mailbox, hub_mailbox(stage->hub)) == 0,
+	require(crew_start(&stage->crew, workers, &stage->mailbox, hub_mailbox(stage->hub), NULL) ==
+			0,
 		"workers");
 	if (state && store_open(state, &store, problem) < 0)
 		(void)fprintf(stderr, "%s\n", problem);
 	require(!state || store, "store");
-	require(hub_start(stage->hub, stage->config, store, &stage->crew, &stage->mailbox) == 0,
+	require(hub_start(stage->hub, stage->config, store, &stage->crew, &stage->mailbox, NULL) ==
+			0,
 		"hub");
 }
 

@@ -384,7 +384,7 @@ START_TEST(test_status)
 	expect(&run, NULL, WORDS("status"), 0);
 	ck_assert_ptr_eq(strstr(run.out, "retortd " RETORT_VERSION ", up "), run.out);
 	ck_assert_ptr_nonnull(strstr(run.out, "\nrooms     1\n"));
-	ck_assert_ptr_nonnull(strstr(run.out, "chat\tchat\t1\t2\n"));
+	ck_assert_ptr_nonnull(strstr(run.out, "\nchat\tchat\t1\t2\t"));
 	run_done(&run);
 	expect(&run, NULL, WORDS("status", "--json"), 0);
 	object = json_loads(run.out, 0, NULL);

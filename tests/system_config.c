@@ -239,7 +239,8 @@ START_TEST(printed_configuration_loads_to_the_same)
 {
 	static const char *const configs[] = {
 		"",
-		"workers = 3; max_clients = 77; max_clients_per_address = 5; max_message = \"3K\"; "
+		"workers = 3; log_level = \"warning\"; max_clients = 77; crash_safe = true; "
+		"max_clients_per_address = 5; max_message = \"3K\"; "
 		"max_pending = 12345; greeting = \"say \\\"hi\\\" \\\\ \xc3\xbc\\n\\t.\"; "
 		"timeouts: { idle = \"90s\"; message = \"1500ms\"; handshake = \"1min\"; "
 		"drain = 0; };"

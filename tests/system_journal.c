@@ -2,10 +2,13 @@
 
 /*
  * The log where standard error is connected to the journal: entries with fields, in the journal's
- * native protocol. A socket of ours stands in the journal's place, in a mount namespace.
+ * native protocol. A socket of ours stands in the journal's place, in a mount namespace. Then, that
+ * nobody who takes the log can hold the daemon up, and how much is logged.
  */
 
+#include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,23 +18,37 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "harness.h"
+#include "harness_chat.h"
 
-/* Takes the journal's place; -1 where that cannot be done. */
-static int fake_journal(void)
+static const struct sockaddr_un journal_address = {.sun_family = AF_UNIX,
+						   .sun_path = "/run/systemd/journal/socket"};
+
+/* Makes the place for a journal; false where that cannot be done. */
+static bool make_place(void)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX,
-				      .sun_path = "/run/systemd/journal/socket"};
+	if (harness_private_mounts() && mount("tmpfs", "/run", "tmpfs", 0, NULL) == 0 &&
+	    mkdir("/run/systemd", 0755) == 0 && mkdir("/run/systemd/journal", 0755) == 0)
+		return true;
+	harness_skip("no mount namespace of our own, so no journal to stand in for");
+	return false;
+}
+
+/* Takes the journal's place, of which it takes another one out. */
+static int take_place(void)
+{
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	ck_assert_int_ge(fd, 0);
-	if (!harness_private_mounts() || mount("tmpfs", "/run", "tmpfs", 0, NULL) < 0 ||
-	    mkdir("/run/systemd", 0755) < 0 || mkdir("/run/systemd/journal", 0755) < 0 ||
-	    bind(fd, (struct sockaddr *)&address, sizeof address) < 0) {
-		(void)close(fd);
-		return -1;
-	}
+	(void)unlink(journal_address.sun_path);
+	ck_assert_int_eq(
+		bind(fd, (const struct sockaddr *)&journal_address, sizeof journal_address), 0);
 	return fd;
+}
+
+/* Both; -1 where that cannot be done. */
+static int fake_journal(void)
+{
+	return make_place() ? take_place() : -1;
 }
 
 /* Receives the next entry: "FIELD=value" lines, as there is no LF in any value of ours. */
@@ -65,7 +82,12 @@ static void assert_field(const char *entry, const char *field)
 	ck_assert_msg(strstr(entry, field) != NULL, "no \"%s\" in: %s", field + 1, entry);
 }
 
-static void start(struct server *server, int error_output)
+static const char one_client[] =
+	"listeners: ({ name = \"a\"; max_clients = 1; listen = \"unix:a\"; });";
+static const char many_clients[] = "listeners: ({ name = \"a\"; listen = \"unix:a\"; });";
+
+/* Starts a daemon that writes all to error_output, as if that were the journal's stream. */
+static void start(struct server *server, const char *config, int error_output)
 {
 	char stream[64];
 	struct stat status;
@@ -74,28 +96,56 @@ static void start(struct server *server, int error_output)
 	(void)sprintf(stream, "JOURNAL_STREAM=%ju:%ju", (uintmax_t)status.st_dev,
 		      (uintmax_t)status.st_ino);
 	server_init(server);
-	server_start(server, &(struct server_setup){
-				     .config = "listeners: ({ name = \"a\"; max_clients = 1; "
-					       "listen = \"unix:a\"; });",
-				     .arguments = (const char *const[]){"-v", NULL},
-				     .environment = (const char *const[]){stream, NULL},
-				     .error_output = error_output});
+	server_start(server,
+		     &(struct server_setup){.config = config,
+					    .arguments = (const char *const[]){"-v", NULL},
+					    .environment = (const char *const[]){stream, NULL},
+					    .error_output = error_output});
+}
+
+/* Connects to listener a, which is on a Unix socket. */
+static int connect_a(const struct server *server)
+{
+	char address[SERVER_PATH_MAX + 16];
+
+	(void)sprintf(address, "unix:%s/a", server->directory);
+	return connect_to(address);
+}
+
+/* Whole lives of clients, each of which is served. */
+static void serve_clients(const struct server *server, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		CLEANUP(closep) int fd = connect_a(server);
+
+		send_text(fd, "6         secret");
+		expect_text(fd, "6         secret");
+	}
+}
+
+static void expect_connected(int journal, unsigned client)
+{
+	char field[64];
+	char *entry;
+
+	(void)sprintf(field, "\nRETORT_CLIENT=%u\n", client);
+	do {
+		entry = wait_entry(journal, field);
+	} while (!strstr(entry, ": connected\n"));
 }
 
 START_TEST(entries_have_fields)
 {
 	CLEANUP(closep) int journal = fake_journal(), fd = -1, refused = -1;
-	char address[SERVER_PATH_MAX + 16], peer[64], *entry;
+	char peer[64], *entry;
 	struct pollfd silent;
 	struct server server;
 	int ends[2];
 
-	if (journal < 0) {
-		harness_skip("no mount namespace of our own, so no journal to stand in for");
+	if (journal < 0)
 		return;
-	}
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-	start(&server, ends[1]);
+	start(&server, one_client, ends[1]);
 
 	entry = wait_entry(journal, "MESSAGE=a: listening on unix:");
 	assert_field(entry, "\nRETORT_LISTENER=a\n");
@@ -103,12 +153,11 @@ START_TEST(entries_have_fields)
 	assert_field(entry, "\nSYSLOG_IDENTIFIER=retortd\n");
 	assert_field(entry, "\nMESSAGE_ID=");
 
-	(void)sprintf(address, "unix:%s/a", server.directory);
 	(void)sprintf(peer, "\nRETORT_PEER=unix:pid=%d\n", (int)getpid());
-	fd = connect_to(address);
+	fd = connect_a(&server);
 	send_text(fd, "6         secret");
 	expect_text(fd, "6         secret");
-	refused = connect_to(address);
+	refused = connect_a(&server);
 	expect_error_frame(refused, "client");
 	entry = wait_entry(journal, "RETORT_REASON=too many clients\n");
 	assert_field(entry, "\nPRIORITY=5\n");
@@ -144,6 +193,113 @@ START_TEST(entries_have_fields)
 }
 END_TEST
 
+/* Starts a daemon where people talk, and says it where it listens. */
+static void start_chat(struct server *server, int journal, int error_output)
+{
+	char config[1024], *entry;
+	unsigned port;
+
+	(void)sprintf(config,
+		      "listeners: ({ name = \"chat\"; service = \"chat\"; "
+		      "listen = [ \"unix:chat\", \"tcp://127.0.0.1:0\" ]; }); "
+		      "chat: { admins = [ \"%s\" ]; rooms: ({ name = \"lobby\"; }); };",
+		      chat_me());
+	start(server, config, error_output);
+	entry = wait_entry(journal, "MESSAGE=chat: listening on tcp://127.0.0.1:");
+	ck_assert_int_eq(sscanf(strstr(entry, "tcp://127.0.0.1:"), "tcp://127.0.0.1:%u", &port), 1);
+	server->n_listening = 2;
+	(void)strcpy(server->listening[0].name, "chat");
+	(void)sprintf(server->listening[0].address, "tcp://127.0.0.1:%u", port);
+	(void)strcpy(server->listening[1].name, "chat");
+	(void)sprintf(server->listening[1].address, "unix:%s/chat", server->directory);
+}
+
+/* One entry of a connection's story: what its message ends with, and a field. */
+struct told {
+	const char *message, *field;
+};
+
+/*
+ * Takes all entries until n of them have been told of the first client, in turn; of each it is
+ * known whom it is about.
+ */
+static void expect_story(int journal, const struct told *story, size_t n)
+{
+	for (size_t i = 0; i < n;) {
+		const char *entry = next_entry(journal), *message;
+
+		ck_assert_ptr_null(strstr(entry, "secret"));
+		if (!strstr(entry, "\nRETORT_CLIENT=1\n"))
+			continue;
+		assert_field(entry, "\nRETORT_LISTENER=chat\n");
+		assert_field(entry, "\nRETORT_PEER=tcp://127.0.0.1:");
+		assert_field(entry, "\nMESSAGE_ID=");
+		message = strstr(entry, "\nMESSAGE=chat: client 1 (tcp://127.0.0.1:");
+		ck_assert_msg(message != NULL, "%s", entry);
+		message = strstr(message, "): ") + 3;
+		ck_assert_msg(strncmp(message, story[i].message, strlen(story[i].message)) == 0,
+			      "%s instead of %s", message, story[i].message);
+		assert_field(entry, story[i].field);
+		i++;
+	}
+}
+
+/* What 'journalctl RETORT_CLIENT=1' tells. */
+START_TEST(a_connection_has_a_story)
+{
+	static const struct told story[] = {
+		{"connected\n", "\nPRIORITY=7\n"},
+		{"known as a guest\n", "\nRETORT_NICK=guest-1\n"},
+		{"known by this nick\n", "\nRETORT_NICK=anna\n"},
+		{"joined lobby\n", "\nRETORT_ROOM=lobby\n"},
+		{"say refused: no_such_room\n", "\nRETORT_REASON=no_such_room\n"},
+		{"request refused: bad_json\n", "\nRETORT_REASON=bad_json\n"},
+		{"left lobby\n", "\nRETORT_NICK=anna\n"},
+		{"its connection is ended: kicked by ", "\nPRIORITY=5\n"},
+		/* The six below, and a ping by which the harness sees that a refusal ends nothing.
+		 */
+		{"gone: kicked by an administrator\n", "\nRETORT_MESSAGES=7\n"},
+	};
+	CLEANUP(closep) int journal = fake_journal();
+	CHATTER anna = {.fd = -1}, admin = {.fd = -1};
+	char field[128], *entry;
+	struct server server;
+	int null;
+
+	if (journal < 0)
+		return;
+	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	ck_assert_int_ge(null, 0);
+	start_chat(&server, journal, null);
+	chatter_open(&anna, &server, "chat", "tcp:");
+	expect_ok(&anna, "{'op':'hello','nick':'anna'}");
+	expect_ok(&anna, "{'op':'join','room':'lobby'}");
+	expect_ok(&anna, "{'op':'say','room':'lobby','text':'secret'}");
+	expect_message(&anna, "lobby", 1, "secret");
+	expect_error(&anna, "no_such_room", "{'op':'say','room':'ops','text':'secret'}");
+	chatter_send_raw(&anna, "secret", 6);
+	expect_refusal(&anna, "bad_json");
+	expect_ok(&anna, "{'op':'leave','room':'lobby'}");
+	chatter_open(&admin, &server, "chat", "unix:");
+	expect_ok(&admin, "{'op':'kick','nick':'anna','reason':'spam'}");
+	expect_closing(&anna, "kicked", false);
+	chatter_done(&anna);
+	anna.fd = -1;
+	expect_story(journal, story, ARRAY_SIZE(story));
+
+	expect_ok(&admin, "{'op':'join','room':'lobby'}");
+	expect_ok(&admin, "{'op':'mute','nick':'anna','reason':'spam'}");
+	entry = wait_entry(journal, " muted \"anna\": spam\n");
+	assert_field(entry, "\nRETORT_CLIENT=2\n");
+	assert_field(entry, "\nRETORT_PEER=unix:pid=");
+	assert_field(entry, "\nRETORT_REASON=spam\n");
+	(void)sprintf(field, "\nRETORT_USER=%s\n", chat_me());
+	assert_field(entry, field);
+	server_stop(&server);
+	(void)close(null);
+}
+END_TEST
+
 /* $JOURNAL_STREAM is of another stream: standard error was redirected, and gets the lines. */
 START_TEST(another_stream_gets_lines)
 {
@@ -157,6 +313,105 @@ START_TEST(another_stream_gets_lines)
 			     .environment = (const char *const[]){"JOURNAL_STREAM=1:2", NULL}});
 	said = server_wait_log(&server, "a: listening on unix:");
 	free(said);
+	server_stop(&server);
+}
+END_TEST
+
+/* A journal that stands still: clients are served, and what was lost is said when it goes on. */
+START_TEST(a_full_journal_holds_up_nobody)
+{
+	enum { CLIENTS = 800 }; /* whose entries are more than what is kept */
+	CLEANUP(closep) int journal = fake_journal();
+	unsigned long long lost;
+	struct server server;
+	char *entry;
+	int null;
+
+	if (journal < 0)
+		return;
+	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	ck_assert_int_ge(null, 0);
+	ck_assert_int_eq(setsockopt(journal, SOL_SOCKET, SO_RCVBUF, &(int){4096}, sizeof(int)), 0);
+	start(&server, many_clients, null);
+	serve_clients(&server, CLIENTS);
+	expect_connected(journal, 1);
+	expect_connected(journal, 2); /* in turn */
+	entry = wait_entry(journal, " could not be logged from ");
+	assert_field(entry, "\nPRIORITY=4\n");
+	assert_field(entry, "\nMESSAGE_ID=c8a09c75779d4d4bbf7f599974f293d8\n");
+	assert_field(entry, "\nRETORT_REASON=the journal took none\n");
+	ck_assert_int_eq(sscanf(strstr(entry, "\nMESSAGE="), "\nMESSAGE=%llu entries", &lost), 1);
+	ck_assert_uint_gt(lost, 0);
+	ck_assert_uint_lt(lost, 2 * CLIENTS);
+	serve_clients(&server, 1);
+	expect_connected(journal, CLIENTS + 1);
+	server_signal(&server, SIGTERM);
+	(void)wait_entry(journal, "MESSAGE=stopping by signal TERM");
+	server_assert_ended(&server, 0);
+	server_done(&server);
+	(void)close(null);
+}
+END_TEST
+
+/* A journal that goes, and comes as another socket of the same name. */
+START_TEST(a_journal_may_be_restarted)
+{
+	CLEANUP(closep) int old = -1, journal = -1;
+	struct server server;
+	int null;
+
+	if (!make_place())
+		return;
+	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	ck_assert_int_ge(null, 0);
+	start(&server, many_clients, null); /* before there is any */
+	serve_clients(&server, 1);
+	old = take_place();
+	(void)wait_entry(old, "MESSAGE=a: listening on unix:");
+	expect_connected(old, 1);
+	ck_assert_int_eq(unlink(journal_address.sun_path), 0); /* gone, and yet not closed */
+	serve_clients(&server, 2);
+	journal = take_place();
+	expect_connected(journal, 2);
+	expect_connected(journal, 3);
+	hang_up(&journal);
+	serve_clients(&server, 1);
+	journal = take_place();
+	expect_connected(journal, 4);
+	server_stop(&server);
+	(void)close(null);
+}
+END_TEST
+
+/* Without any journal: nobody scrolls the pager, and then somebody does. */
+START_TEST(a_full_pipe_holds_up_nobody)
+{
+	struct buffer text = {0};
+	struct server server;
+	int ends[2];
+
+	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+	server_init(&server);
+	server_start(&server, &(struct server_setup){.config = many_clients,
+						     .arguments = (const char *const[]){"-v", NULL},
+						     .error_output = ends[1]});
+	(void)close(ends[1]);
+	serve_clients(&server, 3000);
+	do {
+		ssize_t n;
+
+		ck_assert_int_eq(buffer_reserve(&text, 4096), 0);
+		n = read(ends[0], text.data + text.len, 4095);
+		ck_assert_int_gt(n, 0);
+		text.len += (size_t)n;
+		text.data[text.len] = '\0';
+	} while (!strstr((const char *)text.data, " could not be logged from "));
+	ck_assert_ptr_nonnull(strstr((const char *)text.data, ": connected\n"));
+	buffer_done(&text);
+
+	/* Nor when the pager is gone altogether. */
+	(void)close(ends[0]);
+	serve_clients(&server, 100);
 	server_stop(&server);
 }
 END_TEST
@@ -185,11 +440,80 @@ START_TEST(bursts_are_folded)
 }
 END_TEST
 
+static size_t count_connected(const struct server *server)
+{
+	return server_count_log(server, ": connected\n");
+}
+
+/* Has a configuration with this level taken, and waits until all is logged that came before. */
+static void reload_level(struct server *server, const char *level)
+{
+	server_write_config(server, "log_level = \"%s\"; %s", level, many_clients);
+	server_signal(server, SIGHUP);
+	server_wait_notify(server, "RELOADING=1");
+	server_wait_notify(server, "READY=1");
+}
+
+START_TEST(the_level_is_configured)
+{
+	struct server server;
+
+	server_start_config(&server, "log_level = \"err\"; %s", many_clients);
+	serve_clients(&server, 1);
+	reload_level(&server, "debug");
+	serve_clients(&server, 1);
+	free(server_wait_log(&server, "client 2 "));
+	ck_assert_uint_eq(count_connected(&server), 1);
+	reload_level(&server, "notice");
+	serve_clients(&server, 1);
+	server_signal(&server, SIGUSR1);
+	free(server_wait_log(&server, "summary: "));
+	ck_assert_uint_eq(count_connected(&server), 1);
+	ck_assert_uint_eq(server_count_log(&server, "listening on"), 0);
+	ck_assert_uint_eq(server_count_log(&server, "configuration reloaded"), 2);
+
+	/* One that is wrong changes nothing. */
+	server_write_config(&server, "log_level = \"debug\"; log_level = 5;");
+	server_signal(&server, SIGHUP);
+	free(server_wait_log(&server, "configuration not reloaded"));
+	serve_clients(&server, 1);
+	server_signal(&server, SIGUSR1);
+	free(server_wait_log(&server, "summary: "));
+	ck_assert_uint_eq(count_connected(&server), 1);
+	server_stop(&server);
+}
+END_TEST
+
+/* The command line stands above the file. */
+START_TEST(verbose_is_above_the_level)
+{
+	struct server server;
+
+	server_init(&server);
+	server_start(&server, &(struct server_setup){
+				      .config = "log_level = \"err\"; listeners: ({ name = \"a\"; "
+						"listen = \"unix:a\"; });",
+				      .arguments = (const char *const[]){"--verbose", NULL}});
+	serve_clients(&server, 1);
+	free(server_wait_log(&server, ": connected"));
+	reload_level(&server, "err");
+	serve_clients(&server, 1);
+	free(server_wait_log(&server, ": connected"));
+	server_stop(&server);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("system_journal");
 
 	harness_add(suite, entries_have_fields);
+	harness_add(suite, a_connection_has_a_story);
+	harness_add(suite, a_full_journal_holds_up_nobody);
+	harness_add(suite, a_journal_may_be_restarted);
+	harness_add(suite, a_full_pipe_holds_up_nobody);
+	harness_add(suite, the_level_is_configured);
+	harness_add(suite, verbose_is_above_the_level);
 	harness_add(suite, another_stream_gets_lines);
 	harness_add(suite, bursts_are_folded);
 	return harness_main(suite);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "config.h"
@@ -92,7 +93,9 @@ START_TEST(has_defaults)
 	struct config *config = load("listeners: ( { listen = \"unix:a\"; } );");
 
 	ck_assert_uint_eq(config->workers, 0);
+	ck_assert_int_eq(config->log_level, LOG_INFO);
 	ck_assert_uint_eq(config->max_clients, 0);
+	ck_assert(!config->crash_safe);
 	assert_defaults(&config->defaults);
 	ck_assert_uint_eq(config->n_listeners, 1);
 	assert_defaults(&config->listeners->settings);
@@ -112,10 +115,13 @@ START_TEST(takes_every_key_of_the_file)
 		load("timeouts: { idle = 0.25; message = \"1.5min\"; handshake = 7;\n"
 		     "drain = \"500ms\"; }; workers = 0x10, max_clients = 9L\n"
 		     "max_message = \"64K\"; max_pending = 0x200000000;\n"
-		     "max_clients_per_address = 3; greeting = \"a\\x41\" \"\\t\";");
+		     "max_clients_per_address = 3; greeting = \"a\\x41\" \"\\t\";"
+		     "log_level = \"warning\"; crash_safe = true;");
 	const struct settings *settings = &config->defaults;
 
 	ck_assert_uint_eq(config->workers, 16);
+	ck_assert_int_eq(config->log_level, LOG_WARNING);
+	ck_assert(config->crash_safe);
 	ck_assert_uint_eq(config->max_clients, 9);
 	ck_assert_uint_eq(settings->max_clients, 0);
 	ck_assert_uint_eq(settings->max_clients_per_address, 3);
@@ -127,6 +133,24 @@ START_TEST(takes_every_key_of_the_file)
 	ck_assert_uint_eq(settings->timeouts.drain, 500);
 	ck_assert_str_eq(settings->greeting, "aA\t");
 	config_free(config);
+}
+END_TEST
+
+START_TEST(takes_every_level_of_the_log)
+{
+	static const char *const names[] = {"err", "warning", "notice", "info", "debug"};
+	static const int levels[] = {LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		char text[64];
+		struct config *config;
+
+		(void)snprintf(text, sizeof(text), "log_level = \"%s\";", names[i]);
+		config = load(text);
+		ck_assert_int_eq(config->log_level, levels[i]);
+		ck_assert_str_eq(config_log_level_name(levels[i]), names[i]);
+		config_free(config);
+	}
 }
 END_TEST
 
@@ -441,6 +465,7 @@ int main(void)
 
 	harness_add(suite, has_defaults);
 	harness_add(suite, takes_every_key_of_the_file);
+	harness_add(suite, takes_every_level_of_the_log);
 	harness_add(suite, takes_every_key_of_a_listener);
 	harness_add(suite, takes_the_ends_of_ranges);
 	harness_add(suite, includes_beside_the_including_file);

@@ -80,6 +80,12 @@ static const struct {
 	{"max_pending = \"4 M\";", "f:1: max_pending is \"4 M\", which is no size; write bytes, or "
 				   "a number with K, M or G, say "
 				   "\"4M\"\n"},
+	{"log_level = 3;",
+	 "f:1: log_level needs a string, not a whole number; write, say, log_level = "
+	 "\"notice\";\n"},
+	{"log_level = \"inf\";", "f:1: log_level \"inf\" is unknown; did you mean \"info\"?\n"},
+	{"log_level = \"loud\";", "f:1: log_level \"loud\" is unknown; known are err, warning, "
+				  "notice, info, debug\n"},
 	{"greeting = 1;",
 	 "f:1: greeting needs a string, not a whole number; write, say, greeting = \"hello\";\n"},
 	{"greeting = \"ab\xff\";",
@@ -101,9 +107,10 @@ static const struct {
 	 "f:1: the key \"x\" is unknown; known are idle, message, handshake, drain\n"},
 	{"max_mesage = 1;",
 	 "f:1: the key \"max_mesage\" is unknown; did you mean \"max_message\"?\n"},
-	{"tls: { };", "f:1: the key \"tls\" is unknown; known are workers, max_clients, "
-		      "max_clients_per_address, "
-		      "max_message, max_pending, greeting, timeouts, listeners, chat\n"},
+	{"tls: { };",
+	 "f:1: the key \"tls\" is unknown; known are workers, log_level, max_clients, crash_safe, "
+	 "max_clients_per_address, "
+	 "max_message, max_pending, greeting, timeouts, listeners, chat\n"},
 	{"listeners = 1;", "f:1: listeners needs a list of groups, not a whole number; write, say, "
 			   "listeners = ( { listen = "
 			   "\"tcp://localhost:7007\"; } );\n"},

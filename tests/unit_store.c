@@ -904,6 +904,60 @@ START_TEST(test_not_permitted)
 }
 END_TEST
 
+/* What administrators are told: what came to be, and not what was taken back. */
+START_TEST(test_figures)
+{
+	struct store_figures figures, before;
+	struct stat status;
+	struct store *store;
+	uint64_t room;
+
+	store = open_with_room("state", &room);
+	store_figures(store, &figures);
+	ck_assert_uint_eq(figures.commits, 0);
+	ck_assert_uint_eq(figures.last_commit, 0);
+	append_range(store, room, 1, 3);
+	commit(store);
+	begin(store);
+	append_range(store, room, 4, 9);
+	store_rollback(store);
+	ck_assert_int_eq(store_probe(store), 0);
+	store_figures(store, &figures);
+	ck_assert_uint_eq(figures.messages, 3);
+	ck_assert_uint_eq(figures.commits, 1);
+	ck_assert_uint_eq(figures.failed_commits, 0);
+	ck_assert_uint_gt(figures.last_commit, UINT64_C(1600000000000));
+	ck_assert_uint_gt(figures.commit_microseconds, 0);
+	ck_assert_uint_eq(figures.longest_commit_microseconds, figures.commit_microseconds);
+
+	/* One that fails has written nothing. */
+	before = figures;
+	begin(store);
+	append_range(store, room, 4, 4);
+	ck_assert_int_eq(append(store, room, 4, "anna", NULL), -EEXIST);
+	ck_assert_int_eq(store_commit(store), -EEXIST);
+	store_rollback(store);
+	begin(store);
+	append_range(store, room, 4, 5);
+	commit(store);
+	store_figures(store, &figures);
+	ck_assert_uint_eq(figures.messages, 5);
+	ck_assert_uint_eq(figures.commits, 2);
+	ck_assert_uint_eq(figures.failed_commits, 1);
+	ck_assert_uint_ge(figures.last_commit, before.last_commit);
+	ck_assert_uint_gt(figures.commit_microseconds, before.commit_microseconds);
+	ck_assert_uint_ge(figures.longest_commit_microseconds, before.longest_commit_microseconds);
+	ck_assert_uint_lt(figures.longest_commit_microseconds, figures.commit_microseconds);
+
+	ck_assert_int_eq(stat("state/rooms.db", &status), 0);
+	ck_assert_uint_eq(figures.database_bytes, status.st_size);
+	ck_assert_int_eq(stat("state/rooms.db-wal", &status), 0);
+	ck_assert_uint_gt(figures.wal_bytes, 0);
+	ck_assert_uint_eq(figures.wal_bytes, status.st_size);
+	store_close(store);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("store");
@@ -930,5 +984,6 @@ int main(void)
 	add(suite, test_corrupt_with_log_of_writes);
 	add(suite, test_left_behind);
 	add(suite, test_not_permitted);
+	add(suite, test_figures);
 	return harness_main(suite);
 }

@@ -141,7 +141,11 @@ _retort()
 				common+=" --user --address --control"
 				takes="@(-c|--connect|--instance|--timeout|--user|--address|--control)"
 				;;
-			status | clients | reload | health)
+			status)
+				common+=" --control --openmetrics"
+				takes="@(-c|--connect|--timeout|--control)"
+				;;
+			clients | reload | health)
 				common+=" --control"
 				takes="@(-c|--connect|--instance|--timeout|--control)"
 				;;

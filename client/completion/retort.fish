@@ -141,6 +141,8 @@ complete -c retort -n '__fish_seen_subcommand_from tail' -s f -l follow -d 'Prin
 set -l administrative status clients kick ban unban mute unmute reload health
 complete -c retort -n "__fish_seen_subcommand_from $administrative" -l control -r -F \
     -d 'The control socket'
+complete -c retort -n '__fish_seen_subcommand_from status' -l openmetrics \
+    -d 'As metrics for Prometheus'
 complete -c retort -n '__fish_seen_subcommand_from kick' -l client -x -d 'By its number'
 complete -c retort -n '__fish_seen_subcommand_from kick' -l room -x \
     -a '(__retort_list rooms)' -d 'Take them out of this room only'

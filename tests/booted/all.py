@@ -1,12 +1,12 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Runs all tests of a booted service manager, or those that have one of the arguments in their
-names."""
+"""All that is tried in the booted system."""
 
 import sys
 
 import check
 import instances
+import journal
 import lifecycle
 
-sys.exit(check.main(check.Booted, lifecycle.Lifecycle, instances.Instances))
+if __name__ == "__main__":
+    sys.exit(check.main(check.Booted, lifecycle.Lifecycle, journal.Journal, instances.Instances))
