@@ -181,6 +181,15 @@ class Instances(check.Case):
         self.assertEqual(list(Path("/run/systemd/generator").glob("retortd*@*")), [])
         systemctl("status", f"retortd-line@{ONE}.socket", status=4)  # there is no such unit
 
+    def test_keep_their_clients_at_a_restart(self):
+        serve(ONE, text(5101))
+        with connect(("127.0.0.1", 5101)) as connection:
+            connection.sendall(b"abc\n")
+            self.assertEqual(receive(connection, 4), b"ABC\n")
+            systemctl("restart", f"retortd@{ONE}")
+            connection.sendall(b"def\n")
+            self.assertEqual(receive(connection, 4), b"DEF\n")
+
     def test_outlive_a_crash(self):
         serve(ONE, text(5101))
         inode, pid = listening_inode(5101), main_pid(ONE)
