@@ -231,6 +231,12 @@ static int renew(struct vault *vault)
 	return 0;
 }
 
+/* Whether there are so many copies of what is over that it pays to give them up. */
+static bool is_worthwhile(const struct vault *vault)
+{
+	return vault->copies > vault->live + vault->live / 64;
+}
+
 void vault_keep(struct vault *vault, uint32_t entry, int fd)
 {
 	int r = -EAGAIN;
@@ -243,7 +249,7 @@ void vault_keep(struct vault *vault, uint32_t entry, int fd)
 		r = send_entries(vault, &vault->single, &entry, 1);
 	if (is_used_up(r) && make_room(vault) == 0)
 		r = send_entries(vault, &vault->single, &entry, 1);
-	if (r == -ETOOMANYREFS && vault->copies >= vault->live + SPARED && renew(vault) == 0)
+	if (r == -ETOOMANYREFS && is_worthwhile(vault) && renew(vault) == 0)
 		return; /* with this one in it, if possible */
 	if (r < 0)
 		give_up(vault, &entry, 1);

@@ -283,6 +283,8 @@ static void check_all(struct scene *scene, unsigned may_be_lost, const char *whe
 	for (unsigned i = 0; i < CAST; i++)
 		if (scene->cast[i].lost)
 			enter(scene, i);
+	/* When the worker answers this, the turns of all others are over. */
+	survivor_assert_serves(&scene->cast[LENGTH]);
 }
 
 /* Plays the scene. Returns in which step the daemon was killed; as many as there are: in none. */
