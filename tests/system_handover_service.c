@@ -451,48 +451,98 @@ START_TEST(a_listener_that_is_gone)
 }
 END_TEST
 
-/* Nobody can go on in the middle of another protocol. */
-static void check_other_protocol(const char *before, const char *after)
+/*
+ * A listener that is another one now, beside one that stays: how a client of the first goes on that
+ * has asked something before, and how one begins that comes now.
+ */
+struct other_protocol {
+	const char *before, *after;   /* what the listener is, but its name and address */
+	const char *asked, *answered; /* by a client of before */
+	const char *asks, *hears;     /* the same client, afterwards; NULL: it is closed */
+	const char *young_asks, *young_hears;
+};
+
+static void check_other_protocol(const struct other_protocol *other)
 {
-	CLEANUP(closep) int fd = -1, other = -1, young = -1;
-	char address[64], other_address[64];
+	static const char format[] =
+		"timeouts: { drain = \"300ms\"; }; listeners: ("
+		"{ name = \"a\"; listen = \"%s\"; %s }, { name = \"b\"; listen = \"%s\"; });";
+	CLEANUP(closep) int fd = -1, neighbour = -1, young = -1;
+	char address[64], beside[64];
 	struct manager manager;
 
 	manager_init(&manager);
 	(void)strcpy(address, manager_listen(&manager, "a", "tcp://127.0.0.1:0"));
-	(void)strcpy(other_address, manager_listen(&manager, "b", "tcp://127.0.0.1:0"));
-	manager_start(&manager,
-		      "listeners: ({ name = \"a\"; listen = \"%s\"; %s },"
-		      "{ name = \"b\"; listen = \"%s\"; });",
-		      address, before, other_address);
+	(void)strcpy(beside, manager_listen(&manager, "b", "tcp://127.0.0.1:0"));
+	manager_start(&manager, format, address, other->before, beside);
 	fd = connect_to(address);
-	other = connect_to(other_address);
-	handover_wait_clients(&manager, 2);
-	manager_restart_with(&manager,
-			     "listeners: ({ name = \"a\"; listen = \"%s\"; %s },"
-			     "{ name = \"b\"; listen = \"%s\"; });",
-			     address, after, other_address);
-	expect_gone(fd);
-	send_text(other, "1         x");
-	expect_frame(other, "x", 1);
+	neighbour = connect_to(beside);
+	send_text(fd, other->asked);
+	expect_text(fd, other->answered);
+	send_text(neighbour, "1         x");
+	expect_text(neighbour, "1         x");
+	manager_restart_with(&manager, format, address, other->after, beside);
+	if (other->asks) {
+		send_text(fd, other->asks);
+		expect_text(fd, other->hears);
+	} else {
+		expect_gone(fd);
+	}
+	send_text(neighbour, "1         y");
+	expect_text(neighbour, "1         y");
 	young = connect_to(address);
-	hang_up(&young);
+	send_text(young, other->young_asks);
+	expect_text(young, other->young_hears);
 	manager_stop(&manager);
 }
 
+/* A connection has for life the framing with which it began. */
 START_TEST(another_framing)
 {
-	check_other_protocol("framing = \"length\";", "framing = \"line\";");
-	check_other_protocol("framing = \"line\";", "framing = \"raw\";");
+	static const struct other_protocol cases[] = {
+		{"framing = \"length\";", "framing = \"line\";", "2         ab3", "2         ab",
+		 "         cde", "3         cde", "3 x\n", "3 x\n"},
+		{"framing = \"line\";", "framing = \"raw\";", "ab\nc", "ab\n", "d\n", "cd\n", "x",
+		 "x"},
+		{"framing = \"raw\";", "framing = \"length\";", "ab", "ab", "c", "c", "1         x",
+		 "1         x"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		check_other_protocol(&cases[i]);
 }
 END_TEST
 
+/* Nobody can go on with another service. */
 START_TEST(another_service)
 {
-	check_other_protocol("service = \"chat\";", "");
-	check_other_protocol("", "service = \"chat\";");
-	check_other_protocol("service = \"chat\"; framing = \"line\";",
-			     "service = \"chat\"; framing = \"line\"; dialect = \"text\";");
+	static const char ping[] = "{\"op\":\"ping\"}\n", pong[] = "{\"ok\":true}\n";
+	static const char chat[] = "service = \"chat\"; framing = \"line\";";
+	static const struct other_protocol cases[] = {
+		{chat, "framing = \"line\";", ping, pong, NULL, NULL, "x\n", "x\n"},
+		{"framing = \"line\";", chat, "x\n", "x\n", NULL, NULL, ping, pong},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		check_other_protocol(&cases[i]);
+}
+END_TEST
+
+/* As little as with another framing does a program have to speak with people's words. */
+START_TEST(another_dialect)
+{
+	static const struct other_protocol to_text = {
+		.before = "service = \"chat\"; framing = \"line\";",
+		.after = "service = \"chat\"; framing = \"line\"; dialect = \"text\";",
+		.asked = "{\"op\":\"ping\"}\n",
+		.answered = "{\"ok\":true}\n",
+		.asks = "{\"op\":\"ping\",\"text\":\"x\"}\n",
+		.hears = "{\"ok\":true,\"text\":\"x\"}\n",
+		.young_asks = "",
+		.young_hears = "* you are guest-",
+	};
+
+	check_other_protocol(&to_text);
 }
 END_TEST
 
@@ -603,6 +653,7 @@ int main(void)
 	harness_add(suite, a_listener_that_is_gone);
 	harness_add(suite, another_framing);
 	harness_add(suite, another_service);
+	harness_add(suite, another_dialect);
 	harness_add(suite, control_connections);
 	harness_add(suite, a_control_connection_that_has_said_nothing);
 	harness_add(suite, no_descriptor_leaks);
