@@ -37,6 +37,31 @@ static bool is_config_right(struct server *server)
 	return r == 0;
 }
 
+/* Calls each for every socket that this process has opened to listen on. */
+static void each_own_socket(struct server *server,
+			    void (*each)(struct listening *listening, void *data), void *data)
+{
+	struct listener *listener;
+
+	LIST_FOR_EACH(listener, &server->listeners.all, struct listener, link)
+		listener_each_own(listener, each, data);
+}
+
+static void count_socket(struct listening *listening, void *data)
+{
+	(void)listening;
+	++*(size_t *)data;
+}
+
+/* Whether the store is large enough for the record, the sockets, and one pair of connections. */
+static bool has_room(struct server *server)
+{
+	size_t n = 1 + (server->door.connections > 0);
+
+	each_own_socket(server, count_socket, &n);
+	return n <= handover_room();
+}
+
 static int not_settled(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct server *server = userdata;
@@ -59,10 +84,24 @@ bool server_hand_over(struct server *server)
 
 	if (handover_room() == 0)
 		return false;
+	if (!has_room(server)) {
+		log_write(LOG_NOT_HANDED_OVER, NULL,
+			  "clients are not handed over: FileDescriptorStoreMax= is too small; they "
+			  "are told to come back");
+		return false;
+	}
 	if (!is_config_right(server)) {
 		log_write(LOG_NOT_HANDED_OVER, NULL,
 			  "clients are not handed over: with this configuration nobody would take "
 			  "over; they are told to come back");
+		return false;
+	}
+	if (sd_notifyf(false, "STOPPING=1\nSTATUS=Handing over %" PRIu64 " clients",
+		       server->door.clients) < 0) {
+		log_write(
+			LOG_NOT_HANDED_OVER, NULL,
+			"clients are not handed over: nothing can be said to the service manager; "
+			"they are told to come back");
 		return false;
 	}
 	if (sd_event_add_time_relative(server->event, &handover->timer, CLOCK_MONOTONIC,
@@ -72,8 +111,6 @@ bool server_hand_over(struct server *server)
 	handover->began = server_microseconds();
 	handover->stage = HANDOVER_SETTLING;
 	handover->unsettled = server->crew.n;
-	(void)sd_notifyf(false, "STOPPING=1\nSTATUS=Handing over %" PRIu64 " clients",
-			 server->door.clients);
 	door_close(&server->door);
 	crew_order(&server->crew, LETTER_SUSPEND);
 	return true;
@@ -88,22 +125,6 @@ void server_settled(struct server *server)
 	handover->timer = sd_event_source_disable_unref(handover->timer);
 	handover->stage = HANDOVER_PARTING;
 	hub_hand_over(server->hub);
-}
-
-/* Calls each for every socket that this process has opened to listen on. */
-static void each_own_socket(struct server *server,
-			    void (*each)(struct listening *listening, void *data), void *data)
-{
-	struct listener *listener;
-
-	LIST_FOR_EACH(listener, &server->listeners.all, struct listener, link)
-		listener_each_own(listener, each, data);
-}
-
-static void count_socket(struct listening *listening, void *data)
-{
-	(void)listening;
-	++*(size_t *)data;
 }
 
 static void put_socket(struct listening *listening, void *data)
