@@ -70,7 +70,7 @@ static void sort_list(json_t *answer, const char *name)
 {
 	json_t *list = json_object_get(answer, name), *sorted = json_array();
 	size_t n = json_array_size(list);
-	char *texts[32];
+	char *texts[32] = {NULL};
 
 	ck_assert_uint_le(n, ARRAY_SIZE(texts));
 	for (size_t i = 0; i < n; i++)

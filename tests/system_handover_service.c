@@ -137,8 +137,49 @@ START_TEST(sockets_of_the_daemons_own)
 }
 END_TEST
 
+/* And they are still its own: a reload may take one away, and open another. */
+START_TEST(sockets_of_its_own_can_be_reloaded)
+{
+	static const char settings[] = "timeouts: { drain = \"300ms\"; };";
+	CLEANUP(closep) int stays = -1, gone = -1;
+	struct manager manager;
+	char path[SERVER_PATH_MAX + 16];
+
+	manager_init(&manager);
+	manager_start(&manager,
+		      "%s listeners: ({ name = \"a\"; listen = \"unix:a.sock\"; },"
+		      "{ name = \"b\"; listen = \"unix:b.sock\"; });",
+		      settings);
+	stays = client(&manager.server, "a", NULL);
+	gone = client(&manager.server, "b", NULL);
+	handover_wait_clients(&manager, 2);
+	manager_restart(&manager);
+	manager_restart(&manager);
+	server_write_config(&manager.server,
+			    "%s listeners: ({ name = \"a\"; listen = \"unix:a.sock\"; },"
+			    "{ name = \"c\"; listen = \"unix:c.sock\"; });",
+			    settings);
+	server_signal(&manager.server, SIGHUP);
+	server_wait_notify(&manager.server, "RELOADING=1");
+	server_wait_notify(&manager.server, "READY=1");
+	server_read_listening(&manager.server);
+	ck_assert_uint_eq(server_count_log(&manager.server, "not reloaded"), 0);
+	expect_gone(gone);
+	(void)snprintf(path, sizeof path, "%s/b.sock", manager.server.directory);
+	ck_assert_int_lt(access(path, F_OK), 0); /* its file went with it */
+	server_assert_serves(&manager.server, "c", FRAMING_LENGTH);
+	manager_restart(&manager);
+	server_assert_serves(&manager.server, "c", FRAMING_LENGTH);
+	send_frame(stays, "x", 1);
+	expect_frame(stays, "x", 1);
+	hang_up(&stays);
+	manager_stop(&manager);
+}
+END_TEST
+
 START_TEST(datagrams_meanwhile)
 {
+	static const char before[] = "abcde", meanwhile[] = "fghij", answers[] = "ABCDEFGHIJ";
 	CLEANUP(closep) int fd = -1;
 	struct manager manager;
 	const char *address;
@@ -151,17 +192,17 @@ START_TEST(datagrams_meanwhile)
 		address);
 	fd = connect_to(address);
 	for (int round = 0; round < 3; round++) {
-		for (char c = 'a'; c < 'f'; c++)
-			send_all(fd, &c, 1);
+		for (size_t i = 0; i < 5; i++)
+			send_all(fd, &before[i], 1);
 		manager_hand_over(&manager);
-		for (char c = 'f'; c < 'k'; c++)
-			send_all(fd, &c, 1);
+		for (size_t i = 0; i < 5; i++)
+			send_all(fd, &meanwhile[i], 1);
 		manager_resume(&manager);
-		for (char c = 'A'; c < 'K'; c++) {
+		for (size_t i = 0; i < 10; i++) {
 			char got[2];
 
 			ck_assert_int_eq(recv(fd, got, sizeof got, 0), 1);
-			ck_assert_int_eq(got[0], c);
+			ck_assert_int_eq(got[0], answers[i]);
 		}
 	}
 	manager_stop(&manager);
@@ -641,6 +682,7 @@ int main(void)
 	harness_add(suite, many_clients);
 	harness_add(suite, clients_that_come_between_two_daemons);
 	harness_add(suite, sockets_of_the_daemons_own);
+	harness_add(suite, sockets_of_its_own_can_be_reloaded);
 	harness_add(suite, datagrams_meanwhile);
 	harness_add(suite, client_numbers_go_on);
 	harness_add(suite, what_is_known_of_a_client);

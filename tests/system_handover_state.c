@@ -34,8 +34,8 @@ static void hand_over(int fds[static CLIENTS])
 			client(&manager.server, i % 3 ? "length" : "line", handover_schemes[i % 2]);
 		send_text(fds[i], i % 3 ? "5         ab" : "ab");
 	}
-	handover_wait_read(&manager, "length", 0, 4 * 12);
-	handover_wait_read(&manager, "line", 0, 2 * 2);
+	handover_wait_read(&manager, "length", 0, 48);
+	handover_wait_read(&manager, "line", 0, 4);
 	manager_hand_over(&manager);
 	ck_assert_uint_eq(manager_count(&manager, MANAGER_STATE), 1);
 	ck_assert_uint_ge(manager_count(&manager, MANAGER_CLIENTS), 1);
@@ -624,6 +624,31 @@ START_TEST(a_wrong_configuration_between)
 }
 END_TEST
 
+/* One that is wrong by then: the next daemon would not start, so clients are told to come back. */
+START_TEST(a_wrong_configuration_before)
+{
+	CLEANUP(freep) char *listeners = NULL;
+	CLEANUP(closep) int fd = -1;
+
+	handover_start(&manager, "timeouts: { drain = \"60s\"; };");
+	listeners = handover_listeners(&manager);
+	fd = client(&manager.server, "length", "tcp:");
+	handover_ask(fd);
+	server_write_config(&manager.server, "%s", "listeners: (");
+	server_signal(&manager.server, SIGTERM);
+	expect_error_frame(fd, "shutting down");
+	hang_up(&fd);
+	server_assert_ended(&manager.server, 0);
+	free(server_wait_log(&manager.server, "retortd.conf:1: "));
+	manager_pump(&manager);
+	ck_assert_uint_eq(manager_count(&manager, NULL), 0);
+	server_write_config(&manager.server, "%s", listeners);
+	manager_resume(&manager);
+	server_assert_serves(&manager.server, "length", FRAMING_LENGTH);
+	manager_stop(&manager);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("system_handover_state");
@@ -653,5 +678,6 @@ int main(void)
 	harness_add(suite, a_crash);
 	harness_add(suite, an_interrupt_stops);
 	harness_add(suite, a_wrong_configuration_between);
+	harness_add(suite, a_wrong_configuration_before);
 	return harness_main(suite);
 }
