@@ -205,7 +205,6 @@ END_TEST
 
 START_TEST(two_states)
 {
-	CLEANUP(buffer_done) struct buffer state = {0};
 	int fds[CLIENTS], again;
 
 	hand_over(fds);

@@ -192,6 +192,8 @@ START_TEST(the_order_of_what_is_passed)
 	log = file_read(manager.server.log);
 	ck_assert_ptr_nonnull(
 		strstr(log, "passed echo\npassed " MANAGER_CLIENTS "\npassed " MANAGER_STATE "\n"));
+	send_text(fd, "b");
+	expect_text(fd, "b");
 	manager_stop(&manager);
 }
 END_TEST
