@@ -283,19 +283,22 @@ static const char *keep_reason(struct server_handover *handover, char *reason)
 static void get_socket(struct server *server, struct record_reader *reader)
 {
 	CLEANUP(freep) char *name = record_get_text(reader);
-	struct bytes endpoint = record_get_bytes(reader), made = record_get_bytes(reader);
+	struct bytes address = record_get_bytes(reader), file = record_get_bytes(reader);
 	struct listener *listener;
+	struct endpoint endpoint;
+	struct bind_made made;
 
-	if (!name || endpoint.len != sizeof(struct endpoint) ||
-	    made.len != sizeof(struct bind_made)) {
+	if (!name || address.len != sizeof(endpoint) || file.len != sizeof(made)) {
 		reader->failed = true;
 		return;
 	}
+	/* A record has no alignment. */
+	memcpy(&endpoint, address.data, sizeof(endpoint));
+	memcpy(&made, file.data, sizeof(made));
 	handover_forget(name);
 	listener = listeners_find(&server->listeners, name);
 	if (listener)
-		listener_own(listener, (const struct endpoint *)endpoint.data,
-			     (const struct bind_made *)made.data);
+		listener_own(listener, &endpoint, &made);
 }
 
 /* Reads what there is, and changes nothing yet. Returns whether all of it could be read. */

@@ -48,7 +48,7 @@ END_TEST
 
 START_TEST(many_clients)
 {
-	const size_t wish = harness_rounds(1500, 200);
+	const size_t wish = harness_rounds(6000, 300);
 	const size_t n = MIN(wish, harness_raise_files(wish + 200) - 200);
 	int *fds = calloc(n, sizeof *fds);
 	struct manager manager;
