@@ -325,6 +325,7 @@ void manager_spawn(struct manager *manager)
 		.arguments = arguments,
 		.environment = environment,
 		.fds = fds,
+		.without_wrapper = manager->program,
 	};
 	char room[32];
 

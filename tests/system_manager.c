@@ -117,6 +117,9 @@ static int stand_in(const char *poll_line)
 	for (int i = 0; i < n; i++)
 		(void)fprintf(stderr, "passed %s\n", names[i]);
 	client = find_client(names, n);
+	for (int i = 0; i < n; i++)
+		free(names[i]);
+	free(names);
 	for (;;) {
 		struct pollfd polled[] = {
 			{.fd = told, .events = POLLIN},
