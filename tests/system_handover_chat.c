@@ -5,17 +5,13 @@
  * every message once and in order, and nobody leaves or joins because of it.
  */
 
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/pidfd.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 
 #include "harness_chat.h"
-#include "harness_manager.h"
+#include "harness_handover.h"
 
 static const char two_rooms[] =
 	"rooms: ( { name = \"ops\"; }, { name = \"memory\"; durable = false; "
@@ -625,12 +621,6 @@ END_TEST
 
 enum { SPEAKERS = 3, HEARERS = 3 };
 
-/* A process that takes part; told to stop by a byte. */
-struct participant {
-	pid_t pid;
-	int stop; /* owned */
-};
-
 /* Says n, n + 1, … in room until it is told to stop; each is acknowledged with a higher number. */
 static void speak(const struct server *server, const char *room, size_t who, int stop)
 {
@@ -687,39 +677,6 @@ static void hear(const struct server *server, const char *room)
 	}
 }
 
-/* Forks; returns true in the child, which is to end by _exit(). */
-static bool begin(struct participant *participant, int *ret_stop)
-{
-	pid_t parent = getpid();
-	int ends[2];
-
-	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
-	participant->stop = ends[1];
-	participant->pid = fork();
-	ck_assert_int_ge(participant->pid, 0);
-	if (participant->pid == 0) {
-		ck_assert(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent);
-		*ret_stop = ends[0];
-		return true;
-	}
-	(void)close(ends[0]);
-	return false;
-}
-
-static void finish(struct participant *participant)
-{
-	CLEANUP(closep) int end = pidfd_open(participant->pid, 0);
-	struct pollfd polled = {.fd = end, .events = POLLIN};
-	int status;
-
-	/* One who has heard the end may be gone. */
-	ck_assert(write(participant->stop, "", 1) == 1 || errno == EPIPE);
-	closep(&participant->stop);
-	ck_assert_msg(poll(&polled, 1, harness_patience()) == 1, "somebody is stuck");
-	ck_assert_int_eq(waitpid(participant->pid, &status, 0), participant->pid);
-	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "somebody failed");
-}
-
 static json_int_t newest(struct chatter *chatter, const char *room)
 {
 	json_t *reply = chatter_ask(chatter, "{'op':'history','room':'%s','limit':1}", room);
@@ -733,7 +690,7 @@ static json_int_t newest(struct chatter *chatter, const char *room)
 static void check_talk(const char *room)
 {
 	const int restarts = (int)harness_rounds(20, 4);
-	struct participant speakers[SPEAKERS], hearers[HEARERS];
+	struct load speakers[SPEAKERS], hearers[HEARERS];
 	CHATTER watcher = {0};
 	struct manager manager;
 	json_int_t seq = 0;
@@ -742,12 +699,12 @@ static void check_talk(const char *room)
 	start(&manager, "workers = 2;", two_rooms);
 	chatter_enter(&watcher, &manager.server, "watcher", NULL);
 	for (size_t i = 0; i < HEARERS; i++)
-		if (begin(&hearers[i], &stop)) {
+		if (load_fork(&hearers[i], &stop)) {
 			hear(&manager.server, room);
 			_exit(EXIT_SUCCESS);
 		}
 	for (size_t i = 0; i < SPEAKERS; i++)
-		if (begin(&speakers[i], &stop)) {
+		if (load_fork(&speakers[i], &stop)) {
 			speak(&manager.server, room, i, stop);
 			_exit(EXIT_SUCCESS);
 		}
@@ -760,11 +717,11 @@ static void check_talk(const char *room)
 		manager_restart(&manager);
 	}
 	for (size_t i = 0; i < SPEAKERS; i++)
-		finish(&speakers[i]);
+		load_stop(&speakers[i]);
 	expect_ok(&watcher, "{'op':'join','room':'%s'}", room);
 	expect_ok(&watcher, "{'op':'say','room':'%s','text':'end'}", room);
 	for (size_t i = 0; i < HEARERS; i++)
-		finish(&hearers[i]);
+		load_stop(&hearers[i]);
 	manager_stop(&manager);
 }
 

@@ -5,13 +5,10 @@
  * numbers that go on, another configuration for those who are carried over, and nothing that leaks.
  */
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/pidfd.h>
 
 #include "harness_chat.h"
 #include "harness_handover.h"
@@ -42,6 +39,28 @@ START_TEST(many_restarts_under_load)
 	}
 	for (size_t i = 0; i < LOADS; i++)
 		load_stop(&loads[i]);
+	manager_stop(&manager);
+}
+END_TEST
+
+/* Whoever connects or ends at that very moment is answered as well. */
+START_TEST(many_restarts_under_short_connections)
+{
+	const int restarts = (int)harness_rounds(20, 4);
+	struct load loads[4];
+	struct manager manager;
+
+	handover_start(&manager, "workers = 2;");
+	for (size_t i = 0; i < ARRAY_SIZE(loads); i++)
+		load_start_short(&loads[i], server_address(&manager.server, "length",
+							   handover_schemes[i % 2]));
+	for (int i = 0; i < restarts; i++) {
+		(void)server_wait_counter(&manager.server, "length", "clients accepted", 20);
+		manager_restart(&manager);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(loads); i++)
+		load_stop(&loads[i]);
+	handover_wait_clients(&manager, 0);
 	manager_stop(&manager);
 }
 END_TEST
@@ -679,6 +698,7 @@ int main(void)
 	Suite *suite = suite_create("system_handover_service");
 
 	harness_add(suite, many_restarts_under_load);
+	harness_add(suite, many_restarts_under_short_connections);
 	harness_add(suite, many_clients);
 	harness_add(suite, clients_that_come_between_two_daemons);
 	harness_add(suite, sockets_of_the_daemons_own);
