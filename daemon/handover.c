@@ -113,7 +113,7 @@ int handover_send(int pair, const int *fds, size_t n, const void *labels, size_t
 	union {
 		struct cmsghdr align;
 		char space[CMSG_SPACE(HANDOVER_FDS_MAX * sizeof(int))];
-	} control;
+	} control = {.space = {0}}; /* with the padding behind an odd number */
 	struct iovec part = {(void *)labels, size};
 	struct msghdr message = {.msg_iov = &part,
 				 .msg_iovlen = 1,
