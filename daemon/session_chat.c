@@ -197,6 +197,7 @@ struct chat *session_chat_new(struct peer *peer)
 		return NULL;
 	list_init(&chat->seats);
 	list_init(&chat->touched);
+	list_init(&chat->waiter);
 	chat->peer = peer;
 	chat->id = peer->id;
 	chat->name = peer->name;
