@@ -100,7 +100,8 @@ static int want(struct users *users, enum fact_kind kind, const char *key)
 	struct question wanted = {.kind = kind, .key = (char *)key}, *question, **node;
 	struct lane *lane = lane_of(users, kind);
 
-	if (users->makes_do || lane->stuck)
+	/* Where single users cannot be asked for, listing them all is no better. */
+	if (users->makes_do || lane->stuck || users->lanes[LANE_SINGLE].stuck)
 		return -EAGAIN;
 	node = tfind(&wanted, &users->questions, compare_question);
 	if (node && (*node)->failed)
