@@ -91,37 +91,34 @@ static void ask_next(struct lane *lane)
 	resolver_ask(lane->resolver, lane->asked);
 }
 
-/*
- * Has a question asked, of which the answer is lacked then. Returns -EINPROGRESS, or why not:
- * nobody can say.
- */
-static int want(struct users *users, enum fact_kind kind, const char *key)
+/* Has a question asked, of which the answer is lacked then. Returns false when nobody can say. */
+static bool want(struct users *users, enum fact_kind kind, const char *key)
 {
 	struct question wanted = {.kind = kind, .key = (char *)key}, *question, **node;
 	struct lane *lane = lane_of(users, kind);
 
 	/* Where single users cannot be asked for, listing them all is no better. */
 	if (users->makes_do || lane->stuck || users->lanes[LANE_SINGLE].stuck)
-		return -EAGAIN;
+		return false;
 	node = tfind(&wanted, &users->questions, compare_question);
 	if (node && (*node)->failed)
-		return -EAGAIN;
+		return false;
 	if (node) {
 		users->lacking = *node;
-		return -EINPROGRESS;
+		return true;
 	}
 	question = question_new(kind, key);
 	if (!question)
-		return -ENOMEM;
+		return false;
 	if (!tsearch(question, &users->questions, compare_question)) {
 		question_free(question);
-		return -ENOMEM;
+		return false;
 	}
 	question->since = now();
 	list_append(&lane->queue, &question->link);
 	ask_next(lane);
 	users->lacking = question;
-	return -EINPROGRESS;
+	return true;
 }
 
 static void move_waiters(struct question *question, struct list *list)
@@ -300,12 +297,13 @@ bool users_make_do(struct users *users, bool make_do)
 static int ask(struct users *users, enum fact_kind kind, const char *key, const char **ret_value)
 {
 	struct fact *fact = facts_find(&users->answers, kind, key);
-	int r = 0;
 
-	if (!fact || now() >= fact->until)
-		r = want(users, kind, key);
-	if (r == -EINPROGRESS || (r < 0 && !fact))
-		return r;
+	if (!fact || now() >= fact->until) {
+		if (want(users, kind, key))
+			return -EINPROGRESS;
+		if (!fact)
+			return -EAGAIN;
+	}
 	if (fact->failed)
 		return -EAGAIN;
 	*ret_value = fact->value;
@@ -315,12 +313,11 @@ static int ask(struct users *users, enum fact_kind kind, const char *key, const 
 /* Makes sure that users were listed lately. Returns 0, or a negative errno as ask() does. */
 static int list_users(struct users *users)
 {
-	int r;
-
 	if (now() < users->listed_until)
 		return users->listed_result;
-	r = want(users, ANSWER_LIST, "");
-	return r == -EINPROGRESS || !users->has_listed ? r : 0;
+	if (want(users, ANSWER_LIST, ""))
+		return -EINPROGRESS;
+	return users->has_listed ? 0 : -EAGAIN;
 }
 
 const char *users_name(struct users *users, uid_t uid)
