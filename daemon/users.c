@@ -29,7 +29,7 @@
 enum {
 	SECONDS_KEPT = 60,
 	SECONDS_FAILED = 2, /* that nothing is asked again which nobody could say */
-	PATIENCE = 5,	    /* seconds that are waited for an answer */
+	PATIENCE = 3, /* seconds that are waited for an answer: less than draining usually takes */
 	ANSWERS_MAX = 4096,
 };
 
@@ -229,9 +229,8 @@ static void check_lane(struct users *users, struct lane *lane, struct list *list
 	if (lane->asked_since <= latest && !lane->stuck) {
 		lane->stuck = true;
 		log_write(LOG_NAMES_STUCK, NULL,
-			  "the name service has not answered for %d s; until it does, users are "
-			  "known by what it has said before",
-			  PATIENCE);
+			  "the name service does not answer; until it does, users are known by "
+			  "what it has said before");
 	}
 	LIST_FOR_EACH(question, &lane->queue, struct question, link)
 		if (lane->stuck || question->since <= latest) {

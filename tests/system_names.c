@@ -16,7 +16,7 @@
 
 #include "harness_chat.h"
 
-static const char says_stuck[] = "the name service has not answered";
+static const char says_stuck[] = "the name service does not answer";
 
 /* What the preloaded library goes by. */
 struct names {
