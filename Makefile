@@ -216,6 +216,7 @@ $(OUT)/tests/%.so: tests/%.c $(OUT)/flags
 	@mkdir -p $(@D)
 	$(say)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -shared -o $@ $<
 $(OUT)/tests/system_steady: $(OUT)/tests/preload_alloc.so
+$(OUT)/tests/system_names: $(OUT)/tests/preload_names.so
 $(OUT)/tests/system_storage: $(OUT)/tests/preload_faults.so
 $(OUT)/tests/system_crash_points: $(OUT)/tests/preload_kill.so
 
