@@ -167,8 +167,9 @@ START_TEST(test_left_alone)
 	/* Each opens it, at some time. */
 	deadline = harness_now() + (uint64_t)harness_patience();
 	while (count_resolvers() > 0) {
-		CLEANUP(closep) int fd = open(fixture.path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+		int fd = open(fixture.path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 
+		closep(&fd);
 		harness_pause(deadline, "resolvers to end");
 	}
 }
