@@ -297,13 +297,9 @@ static int ask(struct users *users, enum fact_kind kind, const char *key, const 
 {
 	struct fact *fact = facts_find(&users->answers, kind, key);
 
-	if (!fact || now() >= fact->until) {
-		if (want(users, kind, key))
-			return -EINPROGRESS;
-		if (!fact)
-			return -EAGAIN;
-	}
-	if (fact->failed)
+	if ((!fact || now() >= fact->until) && want(users, kind, key))
+		return -EINPROGRESS;
+	if (!fact || fact->failed)
 		return -EAGAIN;
 	*ret_value = fact->value;
 	return 0;
