@@ -413,6 +413,7 @@ int handover_take(struct handover_stored *stored, struct handover *ret_handover,
 	if (stored->state >= 0 || stored->n_clients > 0)
 		r = unpack(stored, &handover, &n, problem);
 	closep(&stored->state);
+	stored->state = -1;
 	for (size_t i = 0; i < stored->n_clients; i++)
 		(void)close(stored->clients[i]);
 	free(STEAL(stored->clients));

@@ -76,7 +76,7 @@ void survivor_start(struct manager *manager, const char *settings, const char *c
 static void lose(struct survivor *survivor)
 {
 	survivor->lost = true;
-	closep(&survivor->fd);
+	hang_up(&survivor->fd);
 }
 
 /* Sends what the socket takes. */
@@ -347,8 +347,8 @@ void survivor_done(struct survivor *survivor)
 {
 	const uint64_t sent = survivor->sent; /* nothing is ever said twice */
 
-	if (survivor->fd > 0)
-		closep(&survivor->fd);
+	if (survivor->fd > 0) /* 0: there never was one */
+		hang_up(&survivor->fd);
 	buffer_done(&survivor->input);
 	buffer_done(&survivor->output);
 	buffer_done(&survivor->owed);
@@ -357,18 +357,25 @@ void survivor_done(struct survivor *survivor)
 	*survivor = (struct survivor){.fd = -1, .sent = sent, .lost = true};
 }
 
-void survivor_assert_serves(struct survivor *survivor)
+bool survivor_is_served(struct survivor *survivor)
 {
 	static const char *const questions[] = {[SURVIVOR_CHAT] = "{'op':'ping','text':'x'}",
 						[SURVIVOR_TALK] = "/topic"};
 
+	survivor_send_rest(survivor);
+	survivor_await(survivor, -1);
 	if (is_chat(survivor))
 		survivor_ask(survivor, questions[survivor->kind]);
 	else
 		survivor_send(survivor, 100, 0);
 	survivor_await(survivor, -1);
-	ck_assert_msg(!survivor->lost, "%s %s is closed", listeners[survivor->kind].name,
-		      survivor->nick);
+	return !survivor->lost;
+}
+
+void survivor_assert_serves(struct survivor *survivor)
+{
+	ck_assert_msg(survivor_is_served(survivor), "%s %s is closed",
+		      listeners[survivor->kind].name, survivor->nick);
 }
 
 /* ---- rooms ---- */

@@ -85,7 +85,12 @@ void survivor_await_got(struct survivor *survivor, size_t n, int end);
 
 bool survivor_is_owed(const struct survivor *survivor);
 
-/* Whatever was sent is answered, and another message as well; asserts that it is not lost. */
+/*
+ * Sends what was kept and one more message, and waits until all is answered. Returns whether that
+ * is so; else it is lost, which a client may hear of a while after the daemon has closed it.
+ */
+bool survivor_is_served(struct survivor *survivor);
+/* Asserts that. */
 void survivor_assert_serves(struct survivor *survivor);
 
 /*
