@@ -467,6 +467,7 @@ void survivors_settle(const struct manager *manager, struct survivor *survivors,
 		ck_assert_msg(!survivor->lost, "%s is closed", survivor->nick);
 		hold_against(survivor, log);
 	}
+	expect_ok(&judge, "{'op':'leave','room':'%s'}", room); /* nobody is told later */
 }
 
 void survivor_log_done(struct survivor_log *log)

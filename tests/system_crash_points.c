@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -247,6 +248,7 @@ static void look_who_is_there(struct scene *scene)
 				     scene->cast[i].lost ? "lost" : "there",
 				     json_dumps(reply, JSON_COMPACT));
 	json_decref(reply);
+	expect_ok(&judge, "{'op':'leave','room':'ops'}");
 }
 
 static void check_guest(struct scene *scene)
@@ -271,7 +273,7 @@ static void check_all(struct scene *scene, unsigned may_be_lost, const char *whe
 	survivors_settle(&scene->manager, scene->cast, CAST, "ops", &scene->ops);
 	survivors_settle(&scene->manager, scene->cast, CAST, "quiet", &scene->quiet);
 	look_who_is_there(scene);
-	for (unsigned i = STILL_DORA; i <= STILL_EMIL; i++)
+	for (unsigned i = STILL_DORA; i <= STILL_EMIL && may_be_lost != UINT_MAX; i++)
 		ck_assert_msg(scene->cast[i].told == 0, "%s was told of somebody %s", parts[i].nick,
 			      when);
 	for (unsigned i = 0; i < CAST; i++)
@@ -342,26 +344,19 @@ static _Atomic int64_t *map_countdown(const struct manager *manager)
 	return mapped;
 }
 
-static size_t rounds(void)
+static size_t rounds(size_t usual)
 {
 	const char *given = getenv("RETORT_TEST_ROUNDS");
 
-	return given ? strtoul(given, NULL, 10) : 150;
+	return given ? strtoul(given, NULL, 10) : usual;
 }
 
-START_TEST(at_any_moment)
+static struct scene *open_scene(struct random *random, const char *test)
 {
 	struct scene *scene = calloc(1, sizeof *scene);
-	struct random random;
-	size_t n, tried = 0, fds;
-	int64_t moment = 1, moments;
 
 	ck_assert_ptr_nonnull(scene);
-	if (harness_slow()) {
-		harness_skip("a checker has these calls of its own");
-		return;
-	}
-	random_init_run(&random, "at_any_moment");
+	random_init_run(random, test);
 	survivor_prepare(&scene->manager);
 	scene->countdown = map_countdown(&scene->manager);
 	survivor_start(&scene->manager, "crash_safe = true; workers = 1;", "");
@@ -369,8 +364,31 @@ START_TEST(at_any_moment)
 		enter(scene, i);
 	survivors_settle(&scene->manager, scene->cast, CAST, "quiet", &scene->quiet);
 	scene->cast[STILL_DORA].told = 0; /* of the other */
-	/* How many moments there are. */
-	ck_assert(!try_moment(scene, INT64_MAX / 2));
+	return scene;
+}
+
+static void close_scene(struct scene *scene)
+{
+	for (unsigned i = 0; i < ALL; i++)
+		survivor_done(&scene->cast[i]);
+	survivor_log_done(&scene->ops);
+	survivor_log_done(&scene->quiet);
+	manager_stop(&scene->manager);
+	free(scene);
+}
+
+START_TEST(at_any_moment)
+{
+	struct random random;
+	struct scene *scene;
+	size_t n, tried = 0, fds;
+	int64_t moment = 1, moments;
+
+	if (harness_slow()) {
+		harness_skip("a checker has these calls of its own");
+		return;
+	}
+	scene = open_scene(&random, "at_any_moment");
 	*scene->countdown = INT64_MAX / 2;
 	scene->end = -1;
 	(void)play(scene);
@@ -378,19 +396,108 @@ START_TEST(at_any_moment)
 	*scene->countdown = 0;
 	check_all(scene, 0, "without a crash");
 	fds = server_fds(&scene->manager.server);
-	n = MIN(rounds(), (size_t)moments);
+	n = MIN(rounds(80), (size_t)moments);
 	for (; try_moment(scene, moment); tried++)
 		moment += 1 + (int64_t)random_below(&random, 2 * (size_t)moments / n - 1);
 	check_all(scene, 0, "at the end");
-	printf("%zu of %ld moments\n", tried, (long)moments);
 	ck_assert_uint_ge(tried, n / 4);
 	server_wait_fds(&scene->manager.server, fds + 4);
-	for (unsigned i = 0; i < ALL; i++)
-		survivor_done(&scene->cast[i]);
-	survivor_log_done(&scene->ops);
-	survivor_log_done(&scene->quiet);
-	manager_stop(&scene->manager);
-	free(scene);
+	close_scene(scene);
+}
+END_TEST
+
+/* ---- killed while it takes over, or hands over ---- */
+
+/* Waits until the daemon is ready; returns false when it has been killed before. */
+static bool becomes_ready(struct manager *manager)
+{
+	struct pollfd end = {.fd = pidfd_open(manager->server.pid, 0), .events = POLLIN};
+	bool ready = false, ended = false;
+
+	ck_assert_int_ge(end.fd, 0);
+	while (!ready && !ended) {
+		struct pollfd polled[] = {end, {manager->server.notify, POLLIN, 0}};
+
+		ck_assert_int_gt(poll(polled, 2, harness_patience()), 0);
+		ready = server_has_notified(&manager->server, "READY=1");
+		ended = polled[0].revents & POLLIN;
+	}
+	(void)close(end.fd);
+	return ready;
+}
+
+/* All may be lost by then, but what goes on is right. */
+static void check_rest(struct scene *scene, const char *what, int64_t moment)
+{
+	char when[64];
+
+	*scene->countdown = 0;
+	(void)server_wait_end(&scene->manager.server);
+	manager_resume(&scene->manager);
+	(void)snprintf(when, sizeof when, "%s, at moment %ld", what, (long)moment);
+	check_all(scene, UINT_MAX, when);
+	ck_assert_uint_le(manager_count(&scene->manager, NULL), 8);
+	survivors_settle(&scene->manager, scene->cast, CAST, "quiet", &scene->quiet);
+	scene->cast[STILL_DORA].told = scene->cast[STILL_EMIL].told = 0;
+}
+
+START_TEST(while_taking_over)
+{
+	struct random random;
+	struct scene *scene;
+	size_t n = rounds(25), tried = 0;
+	int64_t moment = 1;
+
+	if (harness_slow()) {
+		harness_skip("a checker has these calls of its own");
+		return;
+	}
+	scene = open_scene(&random, "while_taking_over");
+	for (;; tried++) {
+		server_signal(&scene->manager.server, SIGKILL);
+		(void)server_wait_end(&scene->manager.server);
+		*scene->countdown = moment;
+		manager_spawn(&scene->manager);
+		if (becomes_ready(&scene->manager))
+			break;
+		check_rest(scene, "taking over", moment);
+		moment += 1 + (int64_t)random_below(&random, 8000 / n);
+	}
+	*scene->countdown = 0;
+	ck_assert_uint_ge(tried, 3);
+	close_scene(scene);
+}
+END_TEST
+
+START_TEST(while_handing_over)
+{
+	struct random random;
+	struct scene *scene;
+	size_t n = rounds(25), tried = 0;
+	int64_t moment = 1;
+	int status;
+
+	if (harness_slow()) {
+		harness_skip("a checker has these calls of its own");
+		return;
+	}
+	scene = open_scene(&random, "while_handing_over");
+	for (;; tried++) {
+		*scene->countdown = moment;
+		server_signal(&scene->manager.server, SIGTERM);
+		status = server_wait_end(&scene->manager.server);
+		*scene->countdown = 0;
+		manager_resume(&scene->manager);
+		if (!WIFSIGNALED(status))
+			break;
+		check_all(scene, UINT_MAX, "handing over");
+		survivors_settle(&scene->manager, scene->cast, CAST, "quiet", &scene->quiet);
+		scene->cast[STILL_DORA].told = scene->cast[STILL_EMIL].told = 0;
+		moment += 1 + (int64_t)random_below(&random, 8000 / n);
+	}
+	ck_assert_uint_ge(tried, 3);
+	check_all(scene, 0, "after a restart in order");
+	close_scene(scene);
 }
 END_TEST
 
@@ -399,5 +506,7 @@ int main(void)
 	Suite *suite = suite_create("crash_points");
 
 	harness_add(suite, at_any_moment);
+	harness_add(suite, while_taking_over);
+	harness_add(suite, while_handing_over);
 	return harness_main(suite);
 }
