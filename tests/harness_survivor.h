@@ -83,6 +83,9 @@ void survivor_await(struct survivor *survivor, int end);
 /* Waits until n messages have come that are not held against the log yet. */
 void survivor_await_got(struct survivor *survivor, size_t n, int end);
 
+/* Waits until it is lost. */
+void survivor_await_end(struct survivor *survivor, int end);
+
 bool survivor_is_owed(const struct survivor *survivor);
 
 /*
@@ -94,9 +97,15 @@ bool survivor_is_served(struct survivor *survivor);
 void survivor_assert_serves(struct survivor *survivor);
 
 /*
+ * Kills the daemon, which has one worker, when whatever its clients have seen is over for it as
+ * well, and starts the next one.
+ */
+void survivors_crash(struct manager *manager);
+
+/*
  * Says a last message in room, waits until all survivors who are there have it, and holds what they
- * got against the log: everything once and in order, in the text dialect without their own. log
- * becomes the room's.
+ * got against the log: everything once and in order, in the text dialect perhaps without their own.
+ * log becomes the room's.
  */
 void survivors_settle(const struct manager *manager, struct survivor *survivors, size_t n,
 		      const char *room, struct survivor_log *log);

@@ -148,8 +148,7 @@ static void visit(struct scene *scene, enum survivor_kind kind)
 	survivor_await(guest, scene->end);
 	if (kind == SURVIVOR_LENGTH) {
 		shut_down(guest->fd);
-		while (!guest->lost && !is_over(scene))
-			survivor_await_got(guest, SIZE_MAX, scene->end);
+		survivor_await_end(guest, scene->end);
 	}
 	survivor_done(guest);
 }
@@ -181,8 +180,7 @@ static void kick(struct scene *scene)
 	survivor_ask(chief, "{'op':'kick','nick':'hugo'}");
 	survivor_await(chief, scene->end);
 	scene->kicked = !chief->lost && !survivor_is_owed(chief);
-	while (!guest->lost && !is_over(scene))
-		survivor_await_got(guest, SIZE_MAX, scene->end);
+	survivor_await_end(guest, scene->end);
 }
 
 static void anna_speaks(struct scene *scene)
@@ -256,8 +254,7 @@ static void check_guest(struct scene *scene)
 	struct survivor *guest = &scene->cast[GUEST];
 
 	if (scene->kicked || (scene->kicks && !scene->cast[CHIEF].lost))
-		while (!guest->lost)
-			survivor_await_got(guest, SIZE_MAX, -1);
+		survivor_await_end(guest, -1);
 	scene->kicks = scene->kicked = false;
 	survivor_done(guest);
 }
