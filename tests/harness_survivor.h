@@ -32,6 +32,7 @@ struct survivor {
 	bool on_unix;
 	int fd; /* owned; -1: none */
 	bool lost; /* the daemon has closed it */
+	bool careless; /* whatever comes is right */
 	struct buffer input;	/* that is not taken apart yet */
 	struct buffer output;	/* that the socket did not take yet */
 	uint64_t sent;		/* messages so far */
@@ -40,10 +41,11 @@ struct survivor {
 	struct buffer rest; /* of a message of which a part is sent; what it is owed is in owed */
 	/* Of chat: */
 	char nick[40], room[40];
-	unsigned asked, answered;
+	unsigned asked, answered, refused;
+	unsigned may_be_refused; /* as many of its requests may be */
 	uint64_t seq;	    /* up to here all that was said has been held against the log */
 	uint64_t seen;	    /* the number that has come last; not known in the text dialect */
-	uint64_t told;	    /* of others, the judge aside, who came or went */
+	uint64_t told;	    /* of others, the judge aside, and of what is no message */
 	char (*got)[SURVIVOR_TOKEN]; /* what has come since seq; owned */
 	size_t n_got, got_size;
 };
@@ -83,6 +85,10 @@ void survivor_await(struct survivor *survivor, int end);
 /* Waits until n messages have come that are not held against the log yet. */
 void survivor_await_got(struct survivor *survivor, size_t n, int end);
 
+/* Waits until it has been told n times of others. */
+void survivor_await_told(struct survivor *survivor, uint64_t n, int end);
+/* Whatever comes from now on is right. */
+void survivor_expect_anything(struct survivor *survivor);
 /* Waits until it is lost. */
 void survivor_await_end(struct survivor *survivor, int end);
 

@@ -62,7 +62,7 @@ struct scene {
 	_Atomic int64_t *countdown;
 	int end; /* of the daemon: a pidfd; owned */
 	unsigned renamed;
-	bool kicks, kicked; /* the guest is to be closed; the chief knows that it is */
+	bool kicks; /* the chief does, and so the guest is to be closed */
 };
 
 /* ---- what happens ---- */
@@ -126,14 +126,50 @@ static void rename_ben(struct scene *scene)
 static void leave_and_return(struct scene *scene)
 {
 	struct survivor *anna = &scene->cast[ANNA];
+	const size_t before = anna->n_got;
 	char request[64];
 
 	survivor_ask(anna, "{'op':'leave','room':'ops'}");
 	survivor_await(anna, scene->end);
+	survivor_say(&scene->cast[BEN]); /* which the log tells her later */
+	survivor_await(&scene->cast[BEN], scene->end);
 	(void)snprintf(request, sizeof request, "{'op':'join','room':'ops','since':%lu}",
 		       (unsigned long)anna->seen);
 	survivor_ask(anna, request);
 	survivor_await(anna, scene->end);
+	survivor_await_got(anna, before + 1, scene->end);
+}
+
+static void set_topic(struct scene *scene)
+{
+	const uint64_t told = scene->cast[CLEO].told;
+
+	survivor_ask(&scene->cast[BEN], "{'op':'topic','room':'ops','text':'trees'}");
+	survivor_await(&scene->cast[BEN], scene->end);
+	survivor_await_told(&scene->cast[CLEO], told + 1, scene->end);
+}
+
+/* Does what ends a connection. */
+static void offend(struct scene *scene, enum survivor_kind kind, const char *bytes)
+{
+	struct survivor *guest = &scene->cast[GUEST];
+
+	survivor_enter(guest, &scene->manager, kind, false, "", "", scene->end);
+	survivor_await(guest, scene->end);
+	send_text(guest->fd, bytes);
+	survivor_expect_anything(guest);
+	survivor_await_end(guest, scene->end);
+	survivor_done(guest);
+}
+
+static void offend_length(struct scene *scene)
+{
+	offend(scene, SURVIVOR_LENGTH, "no header!");
+}
+
+static void quit_talk(struct scene *scene)
+{
+	offend(scene, SURVIVOR_TALK, "/quit\n");
 }
 
 static void visit(struct scene *scene, enum survivor_kind kind)
@@ -177,9 +213,9 @@ static void kick(struct scene *scene)
 	if (is_over(scene))
 		return;
 	scene->kicks = true;
+	chief->may_be_refused = chief->refused + 1; /* by a process to which nobody came */
 	survivor_ask(chief, "{'op':'kick','nick':'hugo'}");
 	survivor_await(chief, scene->end);
-	scene->kicked = !chief->lost && !survivor_is_owed(chief);
 	survivor_await_end(guest, scene->end);
 }
 
@@ -204,7 +240,10 @@ static const struct step {
 	{cleo_speaks, 1U << ANNA | 1U << BEN | 1U << CLEO},
 	{rename_ben, 1U << BEN},
 	{leave_and_return, 1U << ANNA | 1U << BEN | 1U << CLEO},
+	{set_topic, 1U << ANNA | 1U << BEN | 1U << CLEO},
 	{visit_length, 0},
+	{offend_length, 0},
+	{quit_talk, 0},
 	{visit_chat, 1U << ANNA | 1U << BEN | 1U << CLEO},
 	{visit_talk, 1U << ANNA | 1U << BEN | 1U << CLEO},
 	{kick, 1U << CHIEF | 1U << ANNA | 1U << BEN | 1U << CLEO},
@@ -253,9 +292,9 @@ static void check_guest(struct scene *scene)
 {
 	struct survivor *guest = &scene->cast[GUEST];
 
-	if (scene->kicked || (scene->kicks && !scene->cast[CHIEF].lost))
+	if (scene->kicks && !scene->cast[CHIEF].lost)
 		survivor_await_end(guest, -1);
-	scene->kicks = scene->kicked = false;
+	scene->kicks = false;
 	survivor_done(guest);
 }
 
