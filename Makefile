@@ -216,6 +216,7 @@ $(OUT)/tests/%.so: tests/%.c $(OUT)/flags
 	@mkdir -p $(@D)
 	$(say)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -shared -o $@ $<
 $(OUT)/tests/system_steady: $(OUT)/tests/preload_alloc.so
+$(OUT)/tests/system_names: $(OUT)/tests/preload_names.so
 $(OUT)/tests/system_storage: $(OUT)/tests/preload_faults.so
 $(OUT)/tests/system_crash_points: $(OUT)/tests/preload_kill.so
 
@@ -361,7 +362,18 @@ INSTALL = install -D -m 644
 FILL_IN = sed -e 's|@bindir@|$(bindir)|g' -e 's|@sbindir@|$(sbindir)|g' \
 	-e 's|@prefix@|$(prefix)|g' -e 's|@libdir@|$(libdir)|g' -e 's|@includedir@|$(includedir)|g' \
 	-e 's|@sysconfdir@|$(sysconfdir)|g' -e 's|@mandir@|$(mandir)|g' -e 's|@version@|$(VERSION)|g'
+# Of each unit is made the template for instances as well: retortd.service and retortd@.service.
 UNITS := $(sort $(wildcard systemd/*.service systemd/*.socket systemd/*.target))
+template_of = $(basename $(1))@$(suffix $(1))
+PLAIN = -e 's|@at@||g' -e 's|@dash@||g' -e 's|@named@||g' -e 's|@config@||g'
+TEMPLATE = -e 's|@at@|@%i|g' -e 's|@dash@|-%i|g' -e 's|@named@| "%i"|g' \
+	-e 's|@config@| --config /etc/retort/retortd@%i.conf|g'
+define install_units
+$(foreach unit,$(UNITS),
+	$(FILL_IN) $(PLAIN) $(unit) | $(INSTALL) /dev/stdin $(1)/$(notdir $(unit))
+	$(FILL_IN) $(TEMPLATE) $(unit) | \
+		$(INSTALL) /dev/stdin $(1)/$(call template_of,$(notdir $(unit))))
+endef
 DOCUMENTS := $(sort $(wildcard README* COPYING NEWS* HACKING* man/*.c)) $(wildcard conf/retortd.conf)
 CONF := $(DESTDIR)$(sysconfdir)/retort/retortd.conf
 
@@ -387,9 +399,13 @@ install: all ## install under $(DESTDIR)$(prefix); an existing configuration sta
 	ln -sf $(SONAME) $(DESTDIR)$(libdir)/libretort.so
 	$(FILL_IN) lib/retort.pc.in | $(INSTALL) /dev/stdin $(DESTDIR)$(pkgconfigdir)/retort.pc
 	$(foreach pair,$(INSTALLED),$(INSTALL) $(subst :, $(DESTDIR),$(pair))$(newline))
-	$(foreach unit,$(UNITS),$(FILL_IN) $(unit) | \
-		$(INSTALL) /dev/stdin $(DESTDIR)$(systemdsystemunitdir)/$(notdir $(unit))$(newline))
+	$(call install_units,$(DESTDIR)$(systemdsystemunitdir))
 	$(if $(wildcard conf/retortd.conf),test -e $(CONF) || $(INSTALL) conf/retortd.conf $(CONF))
+
+# They are checked as they are installed.
+.PHONY: units
+units:
+	$(call install_units,$(UNITS_IN))
 
 .PHONY: uninstall
 uninstall: ## remove what install installed, but not a configuration that was changed
@@ -398,7 +414,8 @@ uninstall: ## remove what install installed, but not a configuration that was ch
 	rm -f $(addprefix $(DESTDIR)$(libdir)/,$(SHARED) $(SONAME) libretort.so)
 	rm -f $(DESTDIR)$(pkgconfigdir)/retort.pc
 	rm -f $(foreach pair,$(INSTALLED),$(DESTDIR)$(lastword $(subst :, ,$(pair))))
-	rm -f $(foreach unit,$(UNITS),$(DESTDIR)$(systemdsystemunitdir)/$(notdir $(unit)))
+	rm -f $(foreach unit,$(notdir $(UNITS)), \
+		$(addprefix $(DESTDIR)$(systemdsystemunitdir)/,$(unit) $(call template_of,$(unit))))
 	if cmp -s conf/retortd.conf $(CONF); then rm -f $(CONF); fi
 	for directory in $(DESTDIR)$(docdir) $(dir $(CONF)); do \
 		if [ -d "$$directory" ]; then rmdir --ignore-fail-on-non-empty "$$directory"; fi; \

@@ -10,11 +10,15 @@
 #include "quantity.h"
 #include "text.h"
 
+enum { INSTANCE_NAME_MAX = 23 }; /* characters, as retortd-generator(8) says */
+
 static const char common_help[] =
 	"Options of every command:\n"
 	"  -c, --connect ADDRESS  tcp://HOST:PORT, udp://HOST:PORT or unix:PATH; otherwise\n"
 	"                         $RETORT_ADDRESS, otherwise chat.sock in /run/retort or in\n"
 	"                         $XDG_RUNTIME_DIR/retort\n"
+	"      --instance NAME    the retortd of retortd@NAME.conf: its chat.sock, or "
+	"control.sock\n"
 	"      --json             one JSON object a line\n"
 	"      --timeout SECONDS  for connecting and for each answer (5)\n"
 	"  -q, --quiet            say less\n"
@@ -36,12 +40,29 @@ void usage_print(const struct command *command)
 	printf("\n'retort COMMAND --help' tells more, with examples.\n\n%s", common_help);
 }
 
+/* A name that is none must not become part of a path. */
+static int instance_check(const struct common *common)
+{
+	size_t len = strlen(common->instance);
+
+	if (len > 0 && len <= INSTANCE_NAME_MAX &&
+	    strspn(common->instance, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				     "0123456789-_") == len)
+		return STATUS_GO_ON;
+	return usage_error(common,
+			   "the name of an instance has 1 to %d letters, digits, '-' and '_'",
+			   INSTANCE_NAME_MAX);
+}
+
 int common_option(struct common *common, int option)
 {
 	switch (option) {
 	case 'c':
 		common->address = optarg;
 		return STATUS_GO_ON;
+	case OPTION_INSTANCE:
+		common->instance = optarg;
+		return instance_check(common);
 	case OPTION_JSON:
 		common->json = true;
 		return STATUS_GO_ON;

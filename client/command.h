@@ -35,6 +35,7 @@ struct command;
 struct common {
 	const struct command *command; /* NULL until its name was read */
 	const char *address;	       /* as given by -c; NULL when it was not */
+	const char *instance;	       /* name of the retortd that is meant; NULL: that of none */
 	uint64_t timeout_ms;	       /* of connecting, and of each answer */
 	bool json;
 	bool quiet;
@@ -52,12 +53,13 @@ struct command {
 };
 
 /* Values of long options that have no letter; a command's own begin at OPTION_COMMAND. */
-enum { OPTION_JSON = 256, OPTION_TIMEOUT, OPTION_COMMAND };
+enum { OPTION_JSON = 256, OPTION_TIMEOUT, OPTION_INSTANCE, OPTION_COMMAND };
 
 #define COMMON_SHORT "c:qvhV"
 /* clang-format off */
 #define COMMON_LONG \
 	{"connect", required_argument, NULL, 'c'}, \
+	{"instance", required_argument, NULL, OPTION_INSTANCE}, \
 	{"json", no_argument, NULL, OPTION_JSON}, \
 	{"timeout", required_argument, NULL, OPTION_TIMEOUT}, \
 	{"quiet", no_argument, NULL, 'q'}, \

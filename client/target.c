@@ -31,19 +31,51 @@ static int resolve(struct target *target, const struct address *address)
 	return r < 0 ? resolve_failed(target, r, problem) : STATUS_GO_ON;
 }
 
+static int parse(const struct common *common, const char *text, struct address *ret_address)
+{
+	const char *problem;
+	int r = address_parse(text, ret_address, &problem);
+
+	if (r == -ENOMEM)
+		return out_of_memory();
+	return r < 0 ? usage_error(common, "the address \"%s\": %s", text, problem) : STATUS_GO_ON;
+}
+
+/* Writes where an instance has a relative Unix socket, and nobody else. */
+static int place(const struct common *common, const char *text, char **ret_text)
+{
+	CLEANUP(address_done) struct address address = {0};
+	int status = parse(common, text, &address);
+
+	if (status != STATUS_GO_ON)
+		return status;
+	if (!address_is_relative(&address))
+		return usage_error(common,
+				   "%s: with --instance it is a relative Unix socket, for all "
+				   "others know no instance",
+				   text);
+	if (asprintf(ret_text, "unix:/run/retort-%s/%s", common->instance, address.path) < 0) {
+		*ret_text = NULL; /* undefined after a failure */
+		return out_of_memory();
+	}
+	return STATUS_GO_ON;
+}
+
 /* Says what text is; the target has the rest already. */
 static int describe(const struct common *common, const char *text, struct target *target,
 		    struct address *ret_address)
 {
+	CLEANUP(freep) char *placed = NULL;
 	struct address address;
-	const char *problem;
-	int r;
+	int status = common->instance ? place(common, text, &placed) : STATUS_GO_ON;
 
-	r = address_parse(text, &address, &problem);
-	if (r == -ENOMEM)
-		return out_of_memory();
-	if (r < 0)
-		return usage_error(common, "the address \"%s\": %s", text, problem);
+	if (status == STATUS_GO_ON && placed)
+		text = placed;
+	if (status == STATUS_GO_ON)
+		status = parse(common, text, &address);
+	if (status != STATUS_GO_ON)
+		return status;
+	target->instance = common->instance;
 	target->address = strdup(text);
 	if (!target->address) {
 		address_done(&address);
@@ -58,11 +90,14 @@ static int describe(const struct common *common, const char *text, struct target
 
 static int find(const struct common *common, bool resolving, struct target *ret_target)
 {
-	const char *text = common->address ?: getenv("RETORT_ADDRESS");
+	const char *text = common->address;
 	CLEANUP(address_done) struct address address = {0};
-	struct target target = {.implied = !text || !*text};
+	struct target target = {0};
 	int status;
 
+	if (!text && !common->instance)
+		text = getenv("RETORT_ADDRESS");
+	target.implied = !text || !*text;
 	status = describe(common, target.implied ? DEFAULT_ADDRESS : text, &target, &address);
 	if (status == STATUS_GO_ON && resolving)
 		status = resolve(&target, &address);
@@ -90,8 +125,9 @@ int target_name_control(const struct common *common, const char *path, struct ta
 	CLEANUP(freep) char *directory = NULL, *text = NULL;
 	int status;
 
-	if (path && common->address)
-		return usage_error(common, "--control and -c exclude each other");
+	if (path && (common->address || common->instance))
+		return usage_error(common, "--control and %s exclude each other",
+				   common->address ? "-c" : "--instance");
 	if (common->address)
 		return target_name(common, ret_target);
 	if (!path)
@@ -111,7 +147,11 @@ int target_name_control(const struct common *common, const char *path, struct ta
 
 static int nothing_there(const struct target *target)
 {
-	if (target->implied && target->control)
+	if (target->implied && target->instance)
+		complain("no retortd of the name %s runs here: nobody listens at %s; start it "
+			 "with 'systemctl start retortd@%s'",
+			 target->instance, target->name, target->instance);
+	else if (target->implied && target->control)
 		complain("no retortd runs here: nobody listens at %s; start it with 'systemctl "
 			 "start retortd', or by hand with 'retortd', or say with --control where "
 			 "its socket is",

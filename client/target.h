@@ -13,6 +13,7 @@ struct target {
 	bool implied;		     /* nobody gave an address: it is the usual socket */
 	bool control;		     /* it is the control socket */
 	bool relative;		     /* it is looked for in the runtime directories */
+	const char *instance;	     /* name of the retortd that is meant, or NULL; not owned */
 	char name[ADDRESS_TEXT_MAX]; /* as given, for a person */
 	char *address;		     /* in full, as retort_new() takes it; owned */
 	struct endpoint *endpoints;  /* to be tried in this order; owned */

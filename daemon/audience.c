@@ -111,7 +111,8 @@ static void set_behind(struct place *place, bool behind)
 	place->peer->session.behind = chat->behind > 0;
 }
 
-/* Writes a seat into the ledger; one that cannot be there has the connection end with the process. */
+/* Writes a seat into the ledger; one that cannot be there has the connection end with the process.
+ */
 static uint32_t make_safe(const struct audiences *audiences, const struct seating *seating)
 {
 	struct chat *chat = seating->chat;

@@ -192,7 +192,7 @@ static const struct reason {
 	 NULL},
 	{EAFNOSUPPORT, EX_UNAVAILABLE,
 	 "this host does not have that address family, or the service may not use it: then the "
-	 "service manager opens it, with 'systemctl daemon-reload && systemctl restart retortd'",
+	 "service manager opens it, with 'systemctl daemon-reload' and a restart of the service",
 	 NULL},
 };
 

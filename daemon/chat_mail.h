@@ -21,16 +21,18 @@
 
 /* Kinds of letters to the hub. */
 enum hub_letter {
-	HUB_OPEN,    /* a struct chat: a connection is there; may come back as LETTER_PLACED */
-	HUB_GONE,    /* a struct chat: it is no more; comes back as LETTER_FORGOTTEN */
-	HUB_REQUEST, /* a struct job; comes back as LETTER_REPLY */
-	HUB_FETCH,   /* a struct fetch; comes back as LETTER_FETCHED */
-	HUB_COUNTED, /* a struct survey, as a worker has filled it */
-	HUB_UPDATE,  /* from the main thread, see hub_update(); comes back as LETTER_UPDATED */
-	HUB_DONE,    /* a struct errand, as the main thread has done it */
-	HUB_ECHO,    /* from the main thread; comes back as LETTER_ECHOED */
-	HUB_LET_GO,  /* from the main thread, see hub_hand_over(); comes back as LETTER_HUB_KEPT */
-	HUB_QUIT,    /* from the main thread, when no worker runs any more */
+	HUB_OPEN,     /* a struct chat: a connection is there; may come back as LETTER_PLACED */
+	HUB_GONE,     /* a struct chat: it is no more; comes back as LETTER_FORGOTTEN */
+	HUB_REQUEST,  /* a struct job; comes back as LETTER_REPLY */
+	HUB_FETCH,    /* a struct fetch; comes back as LETTER_FETCHED */
+	HUB_COUNTED,  /* a struct survey, as a worker has filled it */
+	HUB_UPDATE,   /* from the main thread, see hub_update(); comes back as LETTER_UPDATED */
+	HUB_DONE,     /* a struct errand, as the main thread has done it */
+	HUB_ECHO,     /* from the main thread; comes back as LETTER_ECHOED */
+	HUB_ANSWERED, /* a struct question, as a resolver has answered it */
+	HUB_HURRY,    /* from the main thread, see hub_hurry() */
+	HUB_LET_GO,   /* from the main thread, see hub_hand_over(); comes back as LETTER_HUB_KEPT */
+	HUB_QUIT,     /* from the main thread, when no worker runs any more */
 };
 
 /* In how many ways an event may have to be written: dialects, framings, and sides of a room. */
@@ -87,12 +89,15 @@ struct chat {
 	uint16_t worker;
 	uint64_t max_message; /* bytes */
 
-	struct client *client; /* the hub's */
+	/* The hub's: */
+	struct client *client;
+	struct letter *held, *held_last; /* from it, until the name service has answered */
+	struct list waiter;		 /* in users, while these are held */
 
 	/* Of a connection of the last process, until the hub has taken it up; owned. */
 	struct chat_place *places;
 	size_t n_places;
-	char *nick_was; /* when it was killed; owned */
+	char *nick_was, *user_was; /* when it was killed; owned */
 
 	struct ledger_entry
 		*entry; /* in which the worker and the hub write what is theirs; or NULL */

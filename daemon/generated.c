@@ -16,9 +16,10 @@ enum {
 static void fclosep(FILE **file)
 {
 	if (*file)
-		(void)fclose(*file); /* what was written is closed by close_written() */
+		(void)fclose(*file); /* what was written is closed by finish() */
 }
 
+/* Returns a new string, or NULL. */
 static char *join(const char *directory, const char *name)
 {
 	char *path;
@@ -26,51 +27,77 @@ static char *join(const char *directory, const char *name)
 	return asprintf(&path, "%s/%s", directory, name) < 0 ? NULL : path;
 }
 
-/* Opens a file of the directory. Returns it, or NULL with errno. */
-static FILE *open_in(const char *directory, const char *name, const char *mode)
-{
-	CLEANUP(freep) char *path = join(directory, name);
-	FILE *file;
+/* One of the files about an instance, and what it is written to before it is whole; owned. */
+struct paths {
+	char *whole, *unfinished;
+};
 
-	if (!path) {
-		errno = ENOMEM;
-		return NULL;
-	}
-	if (*mode == 'w' && mkdir(directory, 0700) < 0 && errno != EEXIST)
-		return NULL;
-	file = fopen(path, mode);
-	return file;
+static void paths_done(struct paths *paths)
+{
+	free(paths->whole);
+	free(paths->unfinished);
 }
 
-/* Closes a file that was written, which puts it in the place of the former one. */
-static int close_written(FILE **file, const char *directory, const char *from, const char *to)
+/* Returns 0 or -ENOMEM; paths_done() is due anyway. */
+static int paths_init(struct paths *paths, const char *directory, const char *prefix,
+		      const struct instance *instance, const char *suffix)
 {
-	CLEANUP(freep) char *old = join(directory, from), *new = join(directory, to);
+	*paths = (struct paths){0};
+	if (asprintf(&paths->whole, "%s/%s%s%s", directory, prefix, instance->at, suffix) < 0)
+		paths->whole = NULL; /* undefined after a failure */
+	else if (asprintf(&paths->unfinished, "%s.new", paths->whole) < 0)
+		paths->unfinished = NULL; /* likewise */
+	return paths->unfinished ? 0 : -ENOMEM;
+}
+
+/* Begins to write a file of a directory, which is made when it is missing. Returns 0 or an errno.
+ */
+static int begin(const char *directory, const struct paths *paths, FILE **ret_file)
+{
+	FILE *file;
+
+	if (mkdir(directory, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	file = fopen(paths->unfinished, "we");
+	if (!file)
+		return -errno;
+	*ret_file = file;
+	return 0;
+}
+
+/* Ends a file, which takes the place of the former one then. Returns 0 or an errno. */
+static int finish(const struct paths *paths, FILE **file)
+{
 	bool failed = ferror(*file) != 0;
 
 	if (fclose(STEAL(*file)) != 0 || failed)
 		return -EIO;
-	if (!old || !new)
-		return -ENOMEM;
-	return rename(old, new) < 0 ? -errno : 0;
+	return rename(paths->unfinished, paths->whole) < 0 ? -errno : 0;
 }
 
-int generated_load(const char *directory, struct config **ret_config)
+int generated_load(const char *directory, const struct instance *instance,
+		   struct config **ret_config)
 {
 	CLEANUP(config_problems_done) struct config_problems problems = {0};
-	CLEANUP(freep) char *path = join(directory, "retortd.conf");
+	CLEANUP(paths_done) struct paths paths;
+	int r = paths_init(&paths, directory, "retortd", instance, ".conf");
 
-	return path ? config_load(path, ret_config, &problems) : -ENOMEM;
+	return r < 0 ? r : config_load(paths.whole, ret_config, &problems);
 }
 
-int generated_keep(const char *directory, const struct config *config)
+int generated_keep(const char *directory, const struct instance *instance,
+		   const struct config *config)
 {
-	CLEANUP(fclosep) FILE *file = open_in(directory, "retortd.conf.new", "we");
+	CLEANUP(paths_done) struct paths paths;
+	CLEANUP(fclosep) FILE *file = NULL;
+	int r = paths_init(&paths, directory, "retortd", instance, ".conf");
 
-	if (!file)
-		return -errno;
+	if (r == 0)
+		r = begin(directory, &paths, &file);
+	if (r < 0)
+		return r;
 	(void)config_print(config, file); /* as the stream says */
-	return close_written(&file, directory, "retortd.conf.new", "retortd.conf");
+	return finish(&paths, &file);
 }
 
 /*
@@ -122,10 +149,9 @@ static bool is_of_others(const char *name)
 }
 
 /* Reads the names that are remembered and are not of these units. Returns 0 or -ENOMEM. */
-static int read_others(const char *directory, const struct socket_units *units,
-		       struct unit_names *names)
+static int read_others(const char *path, const struct socket_units *units, struct unit_names *names)
 {
-	CLEANUP(fclosep) FILE *file = open_in(directory, "units", "re");
+	CLEANUP(fclosep) FILE *file = fopen(path, "re");
 	char line[NAME_BYTES_MAX + 2];
 	int r = 0;
 
@@ -137,33 +163,36 @@ static int read_others(const char *directory, const struct socket_units *units,
 	return r;
 }
 
-static void write_names(const char *directory, const struct socket_units *units,
-			const struct unit_names *others)
+static void write_names(const char *directory, const struct paths *paths,
+			const struct socket_units *units, const struct unit_names *others)
 {
-	CLEANUP(fclosep) FILE *file = open_in(directory, "units.new", "we");
+	CLEANUP(fclosep) FILE *file = NULL;
 
-	if (!file)
+	if (begin(directory, paths, &file) < 0)
 		return;
 	for (size_t i = 0; i < units->n; i++)
 		(void)fprintf(file, "%s\n", units->units[i].name);
 	for (size_t i = 0; i < others->n; i++)
 		(void)fprintf(file, "%s\n", others->names[i]);
-	(void)close_written(&file, directory, "units.new", "units"); /* else the former stays */
+	(void)finish(paths, &file); /* else the former stays */
 }
 
-int generated_remember(const char *directory, const struct socket_units *units,
-		       struct unit_names *ret_gone)
+int generated_remember(const char *directory, const struct instance *instance,
+		       const struct socket_units *units, struct unit_names *ret_gone)
 {
+	CLEANUP(paths_done) struct paths paths;
 	struct unit_names others = {0};
 	size_t n = 0;
 	int r;
 
-	r = read_others(directory, units, &others);
+	r = paths_init(&paths, directory, "units", instance, "");
+	if (r == 0)
+		r = read_others(paths.whole, units, &others);
 	if (r < 0) {
 		unit_names_done(&others);
 		return r;
 	}
-	write_names(directory, units, &others);
+	write_names(directory, &paths, units, &others);
 	for (size_t i = 0; i < others.n; i++)
 		if (is_of_others(others.names[i]))
 			free(others.names[i]);

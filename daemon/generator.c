@@ -20,14 +20,14 @@
 #include "config.h"
 #include "generated.h"
 #include "holder.h"
+#include "instances.h"
+#include "socket_clash.h"
 #include "socket_held.h"
 #include "socket_units.h"
 #include "util.h"
 
-#define SERVICE	  "retortd"
-#define DIRECTORY "/run/retort"		   /* where relative paths of Unix sockets lie */
-#define MEMORY	  "/run/retortd-generator" /* of what was generated before */
-#define MANAGER	  1			   /* the service manager's process */
+#define MEMORY	"/run/retortd-generator" /* of what was generated before */
+#define MANAGER 1			 /* the service manager's process */
 
 enum {
 	MESSAGES_MAX = 20,    /* lines about a configuration: the daemon says all of them */
@@ -137,10 +137,9 @@ static int append(char **text, const char *first, const char *second)
 }
 
 /* Whether the service manager has the service's sockets open: the control socket is one of them. */
-static bool sockets_are_active(void)
+static bool sockets_are_active(const struct instance *instance)
 {
-	const struct address control = {.transport = TRANSPORT_UNIX,
-					.path = (char[]){DIRECTORY "/control.sock"}};
+	const struct address control = {.transport = TRANSPORT_UNIX, .path = instance->control};
 	CLEANUP(freep) struct endpoint *endpoint = NULL;
 	const char *problem;
 	size_t n;
@@ -163,125 +162,235 @@ static bool is_complete(const struct socket_unit *unit)
  * restarted with the service, until this runs again. All others stay open when the service
  * restarts.
  */
-static int write_unit(int directory, const struct socket_unit *unit, bool active)
+static int write_unit(int directory, const struct instance *instance,
+		      const struct socket_unit *unit, bool active)
 {
+	CLEANUP(freep) char *text = NULL;
 	int r = write_file(directory, unit->name, unit->text);
 
 	if (r < 0 || !active || is_complete(unit))
 		return r;
-	return write_drop_in(directory, unit->name, "50-changed.conf",
-			     "# Made by retortd-generator(8): what this listens on has changed.\n\n"
-			     "[Unit]\nPartOf=" SERVICE ".service\n");
+	r = append(&text,
+		   "# Made by retortd-generator(8): what this listens on has changed.\n\n"
+		   "[Unit]\nPartOf=",
+		   instance->service);
+	if (r == 0)
+		r = append(&text, ".service", "\n");
+	return r < 0 ? r : write_drop_in(directory, unit->name, "50-changed.conf", text);
+}
+
+/* Writes a drop-in of a unit with a setting that has these names. */
+static int write_names(int directory, const char *unit, const char *setting,
+		       const struct unit_names *names)
+{
+	CLEANUP(freep) char *text = NULL;
+	int r = append(&text, "[Unit]\n", setting);
+
+	for (size_t i = 0; i < names->n && r == 0; i++)
+		r = append(&text, i == 0 ? "=" : " ", names->names[i]);
+	if (r == 0)
+		r = append(&text, "\n", "");
+	return r < 0 ? r : write_drop_in(directory, unit, "50-gone.conf", text);
 }
 
 /* Has units that are no more end with the sockets, or when the service starts again. */
-static int write_gone(int directory, const struct unit_names *gone)
+static int write_gone(int directory, const struct instance *instance, const char *service,
+		      const struct unit_names *gone)
 {
-	CLEANUP(freep) char *conflicts = NULL, *stops = NULL;
-	int r = 0;
+	int r;
 
-	for (size_t i = 0; i < gone->n && r == 0; i++)
-		r = append(&conflicts, i == 0 ? "[Unit]\nConflicts=" : " ", gone->names[i]);
-	for (size_t i = 0; i < gone->n && r == 0; i++)
-		r = append(&stops, i == 0 ? "[Unit]\nPropagatesStopTo=" : " ", gone->names[i]);
-	if (r == 0 && gone->n > 0)
-		r = append(&conflicts, "\n", "");
-	if (r == 0 && gone->n > 0)
-		r = append(&stops, "\n", "");
-	if (r < 0 || gone->n == 0)
-		return r;
-	r = write_drop_in(directory, SERVICE ".service", "50-gone.conf", conflicts);
-	return r < 0 ? r
-		     : write_drop_in(directory, SERVICE "-sockets.target", "50-gone.conf", stops);
+	if (gone->n == 0)
+		return 0;
+	r = write_names(directory, service, "Conflicts", gone);
+	return r < 0 ? r : write_names(directory, instance->target, "PropagatesStopTo", gone);
 }
 
-static int write_units(const char *path, const struct socket_units *units,
-		       const struct unit_names *gone)
+static int write_units(const char *path, const struct instance *instance,
+		       const struct socket_units *units, const struct unit_names *gone)
 {
 	CLEANUP(closep) int directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	CLEANUP(freep) char *text = NULL;
-	bool active = sockets_are_active();
-	int r = directory < 0 ? -errno : 0;
+	CLEANUP(freep) char *text = NULL, *service = NULL;
+	bool active = sockets_are_active(instance);
+	int r = directory < 0 ? -errno : append(&service, instance->service, ".service");
 
 	for (size_t i = 0; i < units->n && r == 0; i++)
-		r = write_unit(directory, &units->units[i], active);
+		r = write_unit(directory, instance, &units->units[i], active);
 	if (r == 0)
-		r = write_gone(directory, gone);
+		r = write_gone(directory, instance, service, gone);
 	if (r < 0 || units->n == 0)
 		return r;
 	r = socket_units_drop_in(units, &text);
-	return r < 0 ? r : write_drop_in(directory, SERVICE ".service", "50-sockets.conf", text);
+	return r < 0 ? r : write_drop_in(directory, service, "50-sockets.conf", text);
 }
 
 /*
  * The configuration
  */
 
-/* Remembers a configuration that is right, for when the file is not. */
-static void keep(const struct config *config)
+/* What becomes of an instance. */
+struct made {
+	const struct instance *instance;
+	struct config *config;	   /* NULL: there is nothing to be done for it; owned */
+	struct socket_units units; /* of the configuration */
+};
+
+static void made_done(struct made *made)
 {
-	int r = is_started_by_manager() ? generated_keep(MEMORY, config) : 0;
+	socket_units_done(&made->units);
+	config_free(made->config);
+}
+
+/* Remembers a configuration that is right, for when the file is not. */
+static void keep(const struct instance *instance, const struct config *config)
+{
+	int r = is_started_by_manager() ? generated_keep(MEMORY, instance, config) : 0;
 
 	if (r < 0)
 		say_error("cannot keep the configuration in", MEMORY, -r);
 }
 
-/*
- * Loads the configuration that the service has; *ret_file is NULL when that is what is built in. Of
- * a file that is wrong, which no running daemon goes by, rather the last one is loaded that was
- * not: its sockets are open. At boot, there is none.
- */
-static int load(const char **ret_file, struct config **ret_config, struct config_problems *problems)
+static bool is_missing(const char *file)
 {
-	static const char former[] = "the sockets stay as they were";
-	const char *file = getenv("RETORTD_CONFIG");
-	int r;
-
-	*ret_file = file ?: CONFIG_DEFAULT_FILE;
-	if (!file && access(CONFIG_DEFAULT_FILE, F_OK) < 0 &&
-	    (errno == ENOENT || errno == ENOTDIR)) {
-		*ret_file = NULL;
-		return config_load_builtin(ret_config);
-	}
-	r = config_load(*ret_file, ret_config, problems);
-	if (r == 0)
-		keep(*ret_config);
-	if (r == 0 || r == -ENOMEM)
-		return r;
-	if (is_started_by_manager() && generated_load(MEMORY, ret_config) == 0) {
-		say(LOG_WARNING, former, sizeof(former) - 1);
-		return 0;
-	}
-	config_problems_done(problems); /* they are found again */
-	return config_salvage(*ret_file, ret_config, problems);
+	return access(file, F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR);
 }
 
-/* Writes into directory what the configuration asks for; what is wrong has been said. */
-static int generate(const char *directory)
+/* Loads the configuration that was the last right one. Returns whether there was one. */
+static bool load_former(const struct instance *instance, struct config **ret_config)
 {
-	CLEANUP(config_problems_done) struct config_problems problems = {0};
-	CLEANUP(unit_names_done) struct unit_names gone = {0};
-	CLEANUP(socket_units_done) struct socket_units units = {0};
-	struct socket_units_setup setup = {
-		.service = SERVICE, .prefix = SERVICE "-", .directory = DIRECTORY};
-	struct config *config = NULL;
+	char text[LINE_MAX_BYTES];
+	int n;
+
+	if (!is_started_by_manager() || generated_load(MEMORY, instance, ret_config) < 0)
+		return false;
+	n = snprintf(text, sizeof(text), "%s: the sockets of %s stay as they were", instance->file,
+		     instance->service);
+	say(LOG_WARNING, text, MIN((size_t)n, sizeof(text) - 1));
+	return true;
+}
+
+/*
+ * Loads the configuration of an instance. Of a file that is wrong, which no running daemon goes by,
+ * rather the last one is loaded that was not: its sockets are open. At boot, there is none. Returns
+ * 0, with a NULL *ret_config when the instance is gone; or a negative errno.
+ */
+static int load(const struct instance *instance, struct config **ret_config,
+		struct config_problems *problems)
+{
 	int r;
 
-	r = load(&setup.source, &config, &problems);
+	if (instance_is_named(instance) && is_missing(instance->file) &&
+	    !sockets_are_active(instance)) {
+		*ret_config = NULL;
+		return 0;
+	}
+	r = config_load(instance->file, ret_config, problems);
 	if (r == 0)
-		r = socket_units_make(config, &setup, &units, &problems);
+		keep(instance, *ret_config);
+	if (r == 0 || r == -ENOMEM)
+		return r;
+	if (load_former(instance, ret_config))
+		return 0;
+	config_problems_done(problems); /* they are found again */
+	return config_salvage(instance->file, ret_config, problems);
+}
+
+/*
+ * Makes the units that an instance's configuration asks for, which without a file is the one that
+ * is built in, if it may be. Returns 0 or a negative errno; what is wrong has been said.
+ */
+static int make(struct made *made, bool may_be_built_in)
+{
+	CLEANUP(config_problems_done) struct config_problems problems = {0};
+	const struct instance *instance = made->instance;
+	struct socket_units_setup setup = {.service = instance->service,
+					   .prefix = "retortd-",
+					   .at = instance->at,
+					   .target = instance->target,
+					   .directory = instance->directory,
+					   .source = instance->file};
+	int r;
+
+	if (may_be_built_in && is_missing(instance->file)) {
+		setup.source = NULL;
+		r = config_load_builtin(&made->config);
+	} else {
+		r = load(instance, &made->config, &problems);
+	}
+	if (r == 0 && made->config)
+		r = socket_units_make(made->config, &setup, &made->units, &problems);
 	say_problems(&problems);
 	if (r == -ENOMEM)
 		say_error("cannot load", setup.source ?: "the built-in configuration", ENOMEM);
-	if (r == 0) {
-		if (is_started_by_manager())
-			r = generated_remember(MEMORY, &units, &gone);
-		if (r == 0)
-			r = write_units(directory, &units, &gone);
-		if (r < 0)
-			say_error("cannot write units to", directory, -r);
+	return r;
+}
+
+static int write_made(const struct made *made, const char *directory)
+{
+	CLEANUP(unit_names_done) struct unit_names gone = {0};
+	int r = 0;
+
+	if (!made->config)
+		return 0;
+	if (is_started_by_manager())
+		r = generated_remember(MEMORY, made->instance, &made->units, &gone);
+	if (r == 0)
+		r = write_units(directory, made->instance, &made->units, &gone);
+	if (r < 0)
+		say_error("cannot write units to", directory, -r);
+	return r;
+}
+
+/* Says which addresses several of the services are to have: they are right if only one runs. */
+static void say_clashes(const struct made *all, size_t n)
+{
+	CLEANUP(config_problems_done) struct config_problems problems = {0};
+	CLEANUP(freep) struct claims *claims = calloc(n, sizeof(*claims));
+
+	for (size_t i = 0; claims && i < n; i++) {
+		claims[i] = (struct claims){&all[i].units, all[i].instance->service};
+		if (socket_clashes_find(&claims[i], claims, i, &problems) < 0)
+			break; /* it is not worth more memory */
 	}
-	config_free(config);
+	say_problems(&problems);
+}
+
+/* Writes into directory what all configurations ask for; what is wrong has been said. */
+static int generate_all(const struct instances *instances, bool may_be_built_in,
+			const char *directory)
+{
+	struct made *all = calloc(instances->n, sizeof(*all));
+	int result = all ? 0 : -ENOMEM;
+
+	for (size_t i = 0; all && i < instances->n; i++) {
+		int r;
+
+		all[i].instance = &instances->all[i];
+		r = make(&all[i], may_be_built_in && i == 0);
+		if (r == 0)
+			r = write_made(&all[i], directory);
+		result = MIN(result, r); /* the others are none the worse for it */
+	}
+	if (all)
+		say_clashes(all, instances->n);
+	for (size_t i = 0; all && i < instances->n; i++)
+		made_done(&all[i]);
+	free(all);
+	return result;
+}
+
+static int generate(const char *directory)
+{
+	CLEANUP(config_problems_done) struct config_problems problems = {0};
+	CLEANUP(instances_done) struct instances instances = {0};
+	const char *file = getenv("RETORTD_CONFIG");
+	int r = instances_find(file ?: CONFIG_DEFAULT_FILE, is_started_by_manager() ? MEMORY : NULL,
+			       &instances, &problems);
+
+	say_problems(&problems);
+	if (r == 0)
+		r = generate_all(&instances, !file, directory);
+	else
+		say_error("cannot look for instances of", file ?: CONFIG_DEFAULT_FILE, -r);
 	return r;
 }
 
@@ -291,9 +400,10 @@ static void print_help(void)
 		   "\n"
 		   "Writes into DIRECTORY a socket unit for each listener of " CONFIG_DEFAULT_FILE
 		   ",\n"
-		   "or of the file that $RETORTD_CONFIG names. The service manager runs it by "
-		   "itself,\n"
-		   "at boot and at 'systemctl daemon-reload'.\n"
+		   "or of the file that $RETORTD_CONFIG names, and of every retortd@NAME.conf "
+		   "beside it.\n"
+		   "The service manager runs it by itself, at boot and at 'systemctl "
+		   "daemon-reload'.\n"
 		   "\n"
 		   "  -V, --version  print the version, exit\n"
 		   "  -h, --help     print this, exit\n"

@@ -113,7 +113,7 @@ int handover_send(int pair, const int *fds, size_t n, const void *labels, size_t
 	union {
 		struct cmsghdr align;
 		char space[CMSG_SPACE(HANDOVER_FDS_MAX * sizeof(int))];
-	} control;
+	} control = {.space = {0}}; /* with the padding behind an odd number */
 	struct iovec part = {(void *)labels, size};
 	struct msghdr message = {.msg_iov = &part,
 				 .msg_iovlen = 1,
@@ -254,7 +254,6 @@ int handover_receive(int pair, struct handover_message *ret_message, void *label
 	if (n <= 0)
 		return n == 0 || errno == EAGAIN ? 0 : -errno;
 	*ret_message = (struct handover_message){
-		.labelled = (size_t)n == size && !(message.msg_flags & MSG_TRUNC),
 		.len = message.msg_flags & MSG_TRUNC ? 0 : (size_t)n,
 		.cut = message.msg_flags & MSG_CTRUNC,
 	};
@@ -276,8 +275,8 @@ static int receive_batch(struct handover *handover, int pair, uint64_t number, u
 	if (r <= 0)
 		return r;
 	*ret_n += message.n;
-	r = keep_fds(handover, message.fds, message.n, message.labelled && batch.handover == number,
-		     batch.first);
+	r = keep_fds(handover, message.fds, message.n,
+		     message.len == sizeof(batch) && batch.handover == number, batch.first);
 	if (message.cut)
 		return -EMFILE;
 	return r < 0 ? r : 1;
@@ -420,7 +419,7 @@ int handover_take(struct handover_stored *stored, struct handover *ret_handover,
 	stored->n_clients = 0;
 	if (r < 0) {
 		handover_done(&handover);
-		handover.n_clients = n;
+		handover.n_lost = n;
 	}
 	*ret_handover = handover;
 	return r;

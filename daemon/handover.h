@@ -62,7 +62,8 @@ struct handover {
 	struct record_reader state;
 	int *clients; /* in the order of the record; owned, each that is not -1 and the array */
 	size_t n_clients;
-	void *mapping; /* what state reads; owned */
+	uint64_t n_lost; /* connections that were closed, as it cannot be used */
+	void *mapping;	 /* what state reads; owned */
 	size_t size;
 };
 
@@ -74,7 +75,7 @@ enum { HANDOVER_PROBLEM_MAX = 160 };
 /*
  * Unpacks what was stored, which is used up. Returns 0; -ENOENT when there was nothing; or another
  * negative errno when it cannot be used, with why in problem: all of it has been closed then, and
- * ret_handover->n_clients alone says how many connections that were.
+ * ret_handover says only how many connections that were.
  */
 int handover_take(struct handover_stored *stored, struct handover *ret_handover,
 		  char problem[static HANDOVER_PROBLEM_MAX]);
@@ -100,9 +101,8 @@ int handover_send(int pair, const int *fds, size_t n, const void *labels, size_t
 struct handover_message {
 	int fds[HANDOVER_FDS_MAX]; /* the caller's, from then on */
 	size_t n;
-	bool labelled; /* as many bytes of labels came with them as there was room for */
-	size_t len;    /* bytes of labels that came */
-	bool cut;      /* there was no descriptor left for some of them */
+	size_t len; /* bytes of labels that came */
+	bool cut;   /* there was no descriptor left for some of them */
 };
 
 /* Returns 1; 0 when there is none any more; or a negative errno. */

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/pidfd.h>
 
 #include "text.h"
 #include "util.h"
@@ -206,8 +207,8 @@ int holder_find(const struct endpoint *endpoint, char text[static HOLDER_MAX])
 	return -ENOENT;
 }
 
-/* Whether a process has the socket of this inode open. */
-static bool has_socket(pid_t pid, uintmax_t inode)
+/* Returns the descriptor under which a process has the socket of this inode open; -1: none. */
+static int find_socket(pid_t pid, uintmax_t inode)
 {
 	CLEANUP(closedirp) DIR *fds = NULL;
 	char wanted[48], link[48], path[32];
@@ -221,23 +222,47 @@ static bool has_socket(pid_t pid, uintmax_t inode)
 
 		link[MAX(n, (ssize_t)0)] = '\0';
 		if (strcmp(link, wanted) == 0)
-			return true;
+			return (int)strtol(fd->d_name, NULL, 10);
 	}
-	return false;
+	return -1;
 }
 
-/* Likewise for an internet socket in a table of proc_pid_net(5) that is bound to place. */
-static bool has_place(pid_t pid, const char *table, const struct place *place, bool listening_only)
+/*
+ * Whether a process's socket takes as many versions of IP as that of an endpoint, with which it
+ * shares its address. No table says it: the socket is asked. Where that is not allowed, yes.
+ */
+static bool is_as_wide(pid_t pid, int fd, const struct endpoint *endpoint)
 {
+	CLEANUP(closep) int process = pidfd_open(pid, 0);
+	CLEANUP(closep) int copy = process < 0 ? -1 : pidfd_getfd(process, fd, 0);
+	int only_v6 = 0;
+	socklen_t len = sizeof(only_v6);
+
+	return copy < 0 || getsockopt(copy, IPPROTO_IPV6, IPV6_V6ONLY, &only_v6, &len) < 0 ||
+	       !only_v6 == endpoint->dual_stack;
+}
+
+/* Whether a process has the socket of a line open, and it is as the endpoint is to be. */
+static bool has_socket(pid_t pid, const struct line *line, const struct endpoint *endpoint)
+{
+	int fd = find_socket(pid, line->inode);
+
+	return fd >= 0 && (!IN6_IS_ADDR_UNSPECIFIED(&line->ip) || is_as_wide(pid, fd, endpoint));
+}
+
+/* Likewise for an internet socket in a table of proc_pid_net(5) that is bound to an endpoint. */
+static bool has_place(pid_t pid, const char *table, const struct endpoint *endpoint)
+{
+	const struct place place = place_of(endpoint);
 	CLEANUP(fclosep) FILE *file = fopen(table, "re");
 	char text[512];
 
 	while (file && fgets(text, sizeof(text), file)) {
 		struct line line;
 
-		if (parse_line(text, &line) && line.port == place->port &&
-		    (!listening_only || line.state == 0x0A) &&
-		    IN6_ARE_ADDR_EQUAL(&line.ip, &place->ip) && has_socket(pid, line.inode))
+		if (parse_line(text, &line) && line.port == place.port &&
+		    (endpoint->transport != TRANSPORT_TCP || line.state == 0x0A) &&
+		    IN6_ARE_ADDR_EQUAL(&line.ip, &place.ip) && has_socket(pid, &line, endpoint))
 			return true;
 	}
 	return false;
@@ -272,7 +297,7 @@ static bool has_path(pid_t pid, const struct endpoint *endpoint)
 	while (file && fgets(text, sizeof(text), file)) {
 		uintmax_t inode = parse_unix_line(text, &path);
 
-		if (inode > 0 && strcmp(path, wanted) == 0 && has_socket(pid, inode))
+		if (inode > 0 && strcmp(path, wanted) == 0 && find_socket(pid, inode) >= 0)
 			return true;
 	}
 	return false;
@@ -282,13 +307,11 @@ bool holder_is(pid_t pid, const struct endpoint *endpoint)
 {
 	bool tcp = endpoint->transport == TRANSPORT_TCP;
 	bool v6 = endpoint->socket.ss_family == AF_INET6;
-	struct place place;
 
 	if (endpoint->transport == TRANSPORT_UNIX)
 		return has_path(pid, endpoint);
-	place = place_of(endpoint);
 	return has_place(pid,
 			 tcp ? (v6 ? "/proc/net/tcp6" : "/proc/net/tcp")
 			     : (v6 ? "/proc/net/udp6" : "/proc/net/udp"),
-			 &place, tcp);
+			 endpoint);
 }

@@ -19,6 +19,7 @@ int holder_find(const struct endpoint *endpoint, char text[static HOLDER_MAX]);
 
 /*
  * Whether a process has a socket open that is bound to exactly this address; of streams, one that
- * listens. Nobody is disturbed by it.
+ * listens; of the IPv6 wildcard, one that takes IPv4 as well or not, as the endpoint says, unless
+ * this process may not look into the other's sockets. Nobody is disturbed by it.
  */
 bool holder_is(pid_t pid, const struct endpoint *endpoint);

@@ -7,6 +7,7 @@
 
 #include "hub_state.h"
 #include "log.h"
+#include "resolver.h"
 #include "util.h"
 
 enum {
@@ -258,6 +259,7 @@ static void tick(struct hub *hub)
 	wait = trim_some(hub) ? TICK_SOON : TICK;
 	remove_some(hub);
 	hub_check_inquiries(hub);
+	hub_check_waiting(hub);
 	hub_commit(hub);
 	(void)timer_set(loop_timers(hub->loop), &hub->tick, loop_now(hub->loop) + wait);
 }
@@ -306,17 +308,17 @@ static void update(struct hub *hub)
 		log_write(LOG_FAULT, NULL, "not all of the log of rooms can be taken up: %s",
 			  strerror(-r));
 	users_forget(hub->users);
+	hub->updating = true;
 	if (hub_configure_rooms(hub) < 0)
 		log_write(LOG_OUT_OF_MEMORY, NULL,
 			  "out of memory, not all rooms go by the new configuration");
-	hub_review_people(hub);
-	hub->update_letter.kind = LETTER_UPDATED;
-	mailbox_post(hub->manager, &hub->update_letter);
+	hub_review(hub);
 }
 
 /* Nobody waits for an answer any more; the connections go to the next process. */
 static void let_go(struct hub *hub)
 {
+	hub_release_waiting(hub);
 	hub_commit(hub);
 	hub_write_down(hub);
 	crew_order(hub->crew, LETTER_LET_GO); /* behind all that was ever posted to them */
@@ -328,14 +330,13 @@ static void read_letter(struct hub *hub, struct letter *letter)
 {
 	switch ((enum hub_letter)letter->kind) {
 	case HUB_OPEN:
-		client_open(hub, CONTAINER_OF(letter, struct chat, open));
-		client_placed(hub, CONTAINER_OF(letter, struct chat, open));
+		hub_deal_with(hub, CONTAINER_OF(letter, struct chat, open), letter);
 		break;
 	case HUB_GONE:
-		client_gone(hub, CONTAINER_OF(letter, struct chat, gone));
+		hub_deal_with(hub, CONTAINER_OF(letter, struct chat, gone), letter);
 		break;
 	case HUB_REQUEST:
-		hub_request(hub, CONTAINER_OF(letter, struct job, letter));
+		hub_deal_with(hub, CONTAINER_OF(letter, struct job, letter)->chat, letter);
 		break;
 	case HUB_FETCH:
 		hub_fetch(hub, CONTAINER_OF(letter, struct fetch, letter)->chat);
@@ -353,6 +354,12 @@ static void read_letter(struct hub *hub, struct letter *letter)
 	case HUB_ECHO:
 		hub->echo_letter.kind = LETTER_ECHOED;
 		mailbox_post(hub->manager, &hub->echo_letter);
+		break;
+	case HUB_ANSWERED:
+		hub_answered(hub, CONTAINER_OF(letter, struct question, letter));
+		break;
+	case HUB_HURRY:
+		hub_stop_waiting(hub);
 		break;
 	case HUB_LET_GO:
 		let_go(hub);
@@ -432,13 +439,14 @@ int hub_new(struct hub **ret_hub)
 	list_init(&hub->pieces);
 	list_init(&hub->spare_pieces);
 	list_init(&hub->inquiries);
+	list_init(&hub->review);
 	r = mailbox_init(&hub->mailbox);
 	if (r == 0)
 		r = loop_new(expired, &hub->loop);
 	if (r == 0)
 		r = loop_add(hub->loop, hub->mailbox.fd, LOOP_IN, &hub->mail);
-	if (r == 0 && !(hub->users = users_new()))
-		r = -ENOMEM;
+	if (r == 0)
+		r = users_new(&hub->mailbox, HUB_ANSWERED, &hub->users);
 	if (r < 0) {
 		hub_free(hub);
 		return r;
@@ -495,6 +503,14 @@ void hub_hand_over(struct hub *hub)
 {
 	hub->let_go_letter.kind = HUB_LET_GO;
 	mailbox_post(&hub->mailbox, &hub->let_go_letter);
+}
+
+void hub_hurry(struct hub *hub)
+{
+	if (!hub || hub->hurry_letter.kind == HUB_HURRY)
+		return;
+	hub->hurry_letter.kind = HUB_HURRY;
+	mailbox_post(&hub->mailbox, &hub->hurry_letter);
 }
 
 const struct record *hub_record(const struct hub *hub)

@@ -48,6 +48,12 @@ void hub_update(struct hub *hub, const struct config *config, struct store *stor
 /* Has it say that it turns: it answers with LETTER_ECHOED. Not again before that. */
 void hub_ask_echo(struct hub *hub);
 
+/*
+ * Has connections that are gone wait no more for the name service, since the daemon stops. It may
+ * be said again, by the same thread. NULL is nothing.
+ */
+void hub_hurry(struct hub *hub);
+
 /* Gives an errand back that the main thread has done. */
 void errand_done(struct hub *hub, struct errand *errand);
 

@@ -179,19 +179,50 @@ struct client *client_new(struct hub *hub, struct chat *chat, struct person *per
 	list_append(&person->clients, &client->link);
 	person->hidden = is_hidden(person);
 	chat->client = client;
-	client->is_admin = is_admin(hub, client);
+	client->unsure = true;
+	users_begin(hub->users);
+	(void)client_make_sure(hub, client);
+	if (chat->entry)
+		ledger_write_name(chat->entry->user, person->user);
 	client_note_nick(client);
 	return client;
 }
 
-void client_open(struct hub *hub, struct chat *chat)
+bool client_make_sure(struct hub *hub, struct client *client)
+{
+	if (client->unsure)
+		client->is_admin = is_admin(hub, client);
+	client->unsure = users_lacks(hub->users);
+	return !client->unsure;
+}
+
+/* The name of a connection's user; NULL: it is a guest. Belongs to users, until the next call. */
+static const char *user_of(struct hub *hub, const struct chat *chat)
+{
+	return chat->identity.proven ? users_name(hub->users, chat->identity.uid) : NULL;
+}
+
+/* Asks users all that is asked of them when a connection is there. */
+static void foresee(struct hub *hub, struct chat *chat)
+{
+	CLEANUP(freep) char *user = NULL;
+	const char *name = user_of(hub, chat);
+	struct person person = {0};
+
+	if (users_lacks(hub->users))
+		return;
+	user = name ? strdup(name) : NULL;
+	person.user = user;
+	(void)is_admin(hub, &(struct client){.chat = chat, .person = &person});
+	person_foresee(hub, chat, user);
+}
+
+static void open_client(struct hub *hub, struct chat *chat)
 {
 	struct client *client = NULL;
 	struct person *person = NULL;
-	const char *user = NULL;
+	const char *user = user_of(hub, chat);
 
-	if (chat->identity.proven)
-		user = users_name(hub->users, chat->identity.uid);
 	if (user)
 		person = person_find_user(hub, user);
 	if (!person)
@@ -216,6 +247,19 @@ void client_placed(struct hub *hub, struct chat *chat)
 {
 	if (chat->entry)
 		hub_post(hub, chat->worker, &chat->open, LETTER_PLACED);
+}
+
+bool client_open(struct hub *hub, struct chat *chat)
+{
+	bool before;
+
+	foresee(hub, chat);
+	if (users_lacks(hub->users))
+		return false;
+	before = users_make_do(hub->users, true);
+	open_client(hub, chat);
+	(void)users_make_do(hub->users, before);
+	return true;
 }
 
 void client_forget(struct hub *hub, struct client *client)
@@ -260,12 +304,22 @@ void client_gone(struct hub *hub, struct chat *chat)
 	client_forget(hub, client);
 }
 
+/* Asks users what review_person() is going to ask. */
+static void foresee_person(struct hub *hub, struct person *person)
+{
+	struct client *client;
+
+	LIST_FOR_EACH(client, &person->clients, struct client, link)
+		(void)is_admin(hub, client);
+}
+
 static void review_person(struct hub *hub, struct person *person)
 {
 	struct client *client;
 
 	LIST_FOR_EACH(client, &person->clients, struct client, link) {
 		client->is_admin = is_admin(hub, client);
+		client->unsure = false;
 		if (!person->user && !client->chat->control && !hub->config->chat.guests)
 			client_dismiss(hub, client, "guests are let in no longer",
 				       "guests are let in no longer");
@@ -283,6 +337,14 @@ static bool is_admitted(struct hub *hub, const struct room *room, const struct p
 	return false;
 }
 
+static void foresee_room(struct hub *hub, struct room *room)
+{
+	struct membership *membership;
+
+	LIST_FOR_EACH(membership, &room->members, struct membership, in_room)
+		(void)is_admitted(hub, room, membership->person);
+}
+
 static void review_room(struct hub *hub, struct room *room)
 {
 	struct membership *membership;
@@ -292,15 +354,40 @@ static void review_room(struct hub *hub, struct room *room)
 			room_expel(hub, room, membership->person, "the room is for its members");
 }
 
-void hub_review_people(struct hub *hub)
+static void each_person(struct hub *hub, void (*each)(struct hub *hub, struct person *person))
 {
 	struct person *person;
-	struct room *room;
 
 	LIST_FOR_EACH(person, &hub->people, struct person, link)
-		review_person(hub, person);
+		each(hub, person);
+}
+
+static void each_closed_room(struct hub *hub, void (*each)(struct hub *hub, struct room *room))
+{
+	struct room *room;
+
 	/* A room that the configuration names is not freed when nobody is left in it. */
 	LIST_FOR_EACH(room, &hub->rooms, struct room, link)
 		if (room->config && room->config->n_members > 0)
-			review_room(hub, room);
+			each(hub, room);
+}
+
+bool hub_review_people(struct hub *hub)
+{
+	bool before;
+
+	each_person(hub, foresee_person);
+	if (users_lacks(hub->users))
+		return false;
+	before = users_make_do(hub->users, true);
+	each_person(hub, review_person);
+	(void)users_make_do(hub->users, before);
+	/* Whoever is an administrator is let in everywhere. */
+	each_closed_room(hub, foresee_room);
+	if (users_lacks(hub->users))
+		return false;
+	before = users_make_do(hub->users, true);
+	each_closed_room(hub, review_room);
+	(void)users_make_do(hub->users, before);
+	return true;
 }

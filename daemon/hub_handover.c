@@ -491,12 +491,14 @@ void hub_take_up(struct hub *hub, const struct hub_past *from)
 
 		free(STEAL(chat->places));
 		chat->n_places = 0;
+		chat->open.kind = HUB_OPEN;
 		if (!chat->client)
-			client_open(hub, chat);
-		client_placed(hub, chat);
+			hub_deal_with(hub, chat, &chat->open);
+		else
+			client_placed(hub, chat);
 	}
 	clear_up(hub);
-	hub_review_people(hub);
+	hub_review(hub);
 	free(past.people);
 	free(past.rooms);
 	free(past.absences);

@@ -243,6 +243,8 @@ void hub_post_errand(struct hub *hub, struct job *job, enum errand_kind kind, co
 	/* Problems are strings of an array that the main thread goes on with. */
 	if (problem)
 		(void)append_problem(&errand->json, problem);
+	if (kind == ERRAND_HEALTH && users_are_stuck(hub->users))
+		(void)append_problem(&errand->json, "the name service does not answer");
 	if (kind == ERRAND_HEALTH && hub->store) {
 		hub_commit(hub);
 		hub_note_storage(hub, store_probe(hub->store));

@@ -74,8 +74,13 @@ static int set_nick(struct hub *hub, struct person *person, char *nick, char *fo
 	return tsearch(person, &hub->people_by_nick, compare_nick) ? 0 : -ENOMEM;
 }
 
-/* Makes up a nick that nobody has, from a stem and, unless number is 0, this number or another. */
-static int invent_nick(struct hub *hub, struct person *person, const char *stem, uint64_t number)
+/*
+ * Makes up a nick that nobody has, from a stem and, unless number is 0, this number or another: for
+ * a guest, or a user, who is one of those that a guest may not be called like. Returns 0 or
+ * -ENOMEM.
+ */
+static int make_up_nick(struct hub *hub, bool guest, const char *stem, uint64_t number,
+			char **ret_nick, char **ret_folded)
 {
 	enum { STEM_MAX = 20 }; /* bytes that leave room for a number */
 	int len = (int)strnlen(stem, STEM_MAX);
@@ -89,13 +94,36 @@ static int invent_nick(struct hub *hub, struct person *person, const char *stem,
 			return -ENOMEM;
 		folded = name_fold(nick);
 		if (folded && !person_find_nick(hub, folded) &&
-		    (person->user || !users_find(hub->users, nick)))
-			return set_nick(hub, person, nick, folded);
+		    (!guest || !users_find(hub->users, nick))) {
+			*ret_nick = nick;
+			*ret_folded = folded;
+			return 0;
+		}
 		free(nick);
 		free(folded);
 		if (!folded)
 			return -ENOMEM;
 	}
+}
+
+/* Gives somebody such a nick. */
+static int invent_nick(struct hub *hub, struct person *person, const char *stem, uint64_t number)
+{
+	char *nick, *folded;
+	int r = make_up_nick(hub, !person->user, stem, number, &nick, &folded);
+
+	return r < 0 ? r : set_nick(hub, person, nick, folded);
+}
+
+/* Asks users what is asked of them for a guest's nick. */
+static void foresee_guest(struct hub *hub, uint64_t number)
+{
+	char *nick, *folded;
+
+	if (make_up_nick(hub, true, "guest", number, &nick, &folded) < 0)
+		return;
+	free(nick);
+	free(folded);
 }
 
 /* Tells all rooms that somebody is called something else now. */
@@ -150,6 +178,21 @@ static int displace(struct hub *hub, const char *nick)
 	free(own);
 	free(folded);
 	return r;
+}
+
+void person_foresee(struct hub *hub, const struct chat *chat, const char *user)
+{
+	CLEANUP(freep) char *nick = user ? name_from_user(user) : NULL;
+	CLEANUP(freep) char *folded = nick ? name_fold(nick) : NULL;
+	struct person *other;
+
+	if (!user) {
+		foresee_guest(hub, chat->id);
+	} else if (folded && !person_find_user(hub, user)) {
+		other = person_find_nick(hub, folded);
+		if (other && !other->user)
+			foresee_guest(hub, 1); /* see displace() */
+	}
 }
 
 struct person *person_new(struct hub *hub, struct chat *chat, const char *user)

@@ -58,25 +58,25 @@ static struct room *find_room(const struct stored_rooms *list, uint64_t stored)
 	return found ? found->room : NULL;
 }
 
-/* Finds or makes whoever a connection is, by the nick that they had. Returns NULL for nobody. */
+/*
+ * Finds or makes whoever a connection is, by the names that they had: nobody has to ask the name
+ * service. Returns NULL for nobody.
+ */
 static struct person *get_person(struct hub *hub, const struct chat *chat)
 {
-	const char *user =
-		chat->identity.proven ? users_name(hub->users, chat->identity.uid) : NULL;
-	struct person *person = user ? person_find_user(hub, user) : NULL;
-	char *nick, *copy = NULL;
+	struct person *person = chat->user_was ? person_find_user(hub, chat->user_was) : NULL;
+	char *nick, *user;
 
-	if (person)
+	if (person || !chat->nick_was || chat->identity.proven != (chat->user_was != NULL))
 		return person;
-	nick = chat->nick_was ? strdup(chat->nick_was) : NULL;
-	if (user)
-		copy = strdup(user);
-	if (!nick || (user && !copy)) {
+	nick = strdup(chat->nick_was);
+	user = chat->user_was ? strdup(chat->user_was) : NULL;
+	if (!nick || (chat->user_was && !user)) {
 		free(nick);
-		free(copy);
+		free(user);
 		return NULL;
 	}
-	person = person_restore(hub, nick, copy);
+	person = person_restore(hub, nick, user);
 	if (person)
 		person->since = hub->now;
 	return person;
@@ -88,7 +88,8 @@ static void recover_chat(struct hub *hub, struct chat *chat, const struct stored
 	struct client *client = person ? client_new(hub, chat, person) : NULL;
 
 	if (!client) {
-		client_open(hub, chat);
+		chat->open.kind = HUB_OPEN;
+		hub_deal_with(hub, chat, &chat->open);
 		return;
 	}
 	for (size_t i = 0; i < chat->n_places; i++) {
@@ -99,6 +100,7 @@ static void recover_chat(struct hub *hub, struct chat *chat, const struct stored
 					       hub->now))
 			client_dismiss(hub, client, "its room is gone", "its room is gone");
 	}
+	client_placed(hub, chat);
 }
 
 /* Tells a room who was there by a connection that was lost, and by no other. */
@@ -126,11 +128,11 @@ void hub_recover(struct hub *hub, const struct hub_past *past)
 		recover_chat(hub, chat, &rooms);
 		free(STEAL(chat->places));
 		free(STEAL(chat->nick_was));
+		free(STEAL(chat->user_was));
 		chat->n_places = 0;
-		client_placed(hub, chat);
 	}
 	for (size_t i = 0; i < past->n_absences; i++)
 		tell_absence(hub, &past->absences[i], find_room(&rooms, past->absences[i].room));
 	free(rooms.rooms);
-	hub_review_people(hub);
+	hub_review(hub);
 }

@@ -135,16 +135,18 @@ static handler *const handlers[CHAT_OPS] = {
 	[CHAT_WHO] = request_who,	  [CHAT_ROOMS] = request_rooms,
 };
 
-void hub_request(struct hub *hub, struct job *job)
+bool hub_request(struct hub *hub, struct job *job)
 {
 	enum chat_op op = job->request->op;
 	struct client *client = job->chat->client;
 
 	if (!client) {
 		job_refuse_memory(job);
+	} else if (op != CHAT_SAY && !client_make_sure(hub, client)) {
+		return false;
 	} else if (!handlers[op]) {
 		hub_admin_request(hub, client, job);
-		return;
+		return true;
 	} else if (client->chat->control) {
 		job_refuse(job, CHAT_NOT_ALLOWED,
 			   "this is the control socket: talk is on the other sockets");
@@ -156,5 +158,11 @@ void hub_request(struct hub *hub, struct job *job)
 	} else {
 		handlers[op](hub, client, job);
 	}
+	/* All that is asked of users is asked before anything is done. */
+	if (users_lacks(hub->users)) {
+		job->reply = (struct chat_reply){.op = op, .id = job->request->id};
+		return false;
+	}
 	hub_reply(hub, job);
+	return true;
 }

@@ -41,6 +41,7 @@ struct client {
 	double tokens;		 /* messages that chat.rate allows at once */
 	uint64_t tokens_time;
 	bool is_admin;
+	bool unsure;	/* whether it is an administrator is not known yet */
 	bool gone;	/* its worker has given it up */
 	bool dismissed; /* it is being closed */
 };
@@ -141,7 +142,10 @@ struct hub {
 	size_t staged_bytes;
 	struct scratch scratch;
 	struct list inquiries;
-	struct letter update_letter, echo_letter, let_go_letter, quit_letter;
+	struct list review; /* in users, while hub_review() waits */
+	bool updating;	    /* the main thread is to be told when it is over */
+	bool hurries;	    /* who is gone does not wait for the name service */
+	struct letter update_letter, echo_letter, hurry_letter, let_go_letter, quit_letter;
 	struct record record; /* for the next process */
 	struct {
 		const struct config *config;
@@ -231,6 +235,8 @@ void piece_drop(struct hub *hub, struct piece *piece);
 
 struct person *person_find_nick(struct hub *hub, const char *folded);
 struct person *person_find_user(struct hub *hub, const char *user);
+/* Asks users all that person_new() is going to ask. */
+void person_foresee(struct hub *hub, const struct chat *chat, const char *user);
 /* Makes a person of a connection that proves who it is, or of a guest: user is NULL. */
 struct person *person_new(struct hub *hub, struct chat *chat, const char *user);
 /* Makes one with a nick that nobody has; takes the strings over. Returns NULL without memory. */
@@ -261,8 +267,11 @@ void person_end_talks(struct hub *hub, const struct person *person);
 
 /* hub_client.c: connections */
 
-/* The connection has its name from the transport, or gets one; it may be refused. */
-void client_open(struct hub *hub, struct chat *chat);
+/*
+ * The connection has its name from the transport, or gets one; it may be refused. Returns false
+ * when users lack an answer: then nothing was done.
+ */
+bool client_open(struct hub *hub, struct chat *chat);
 void client_gone(struct hub *hub, struct chat *chat);
 /* Makes what the hub knows of a connection that is person's. Returns NULL when out of memory. */
 struct client *client_new(struct hub *hub, struct chat *chat, struct person *person);
@@ -287,12 +296,39 @@ void client_log(const struct client *client, enum log_kind kind, const char *roo
 void client_note_end(struct client *client, const char *reason);
 /* Ends a connection: reason for the client, kind, static, for the log. */
 void client_dismiss(struct hub *hub, struct client *client, const char *kind, const char *reason);
-/* Takes away what the configuration, as it is now, no longer grants to those who are here. */
-void hub_review_people(struct hub *hub);
+/*
+ * Finds out whether somebody is an administrator of whom that was not known when they came. Returns
+ * false when users lack an answer.
+ */
+bool client_make_sure(struct hub *hub, struct client *client);
+/*
+ * Takes away what the configuration, as it is now, no longer grants to those who are here. Returns
+ * false when users lack an answer: then it is to be called again.
+ */
+bool hub_review_people(struct hub *hub);
+
+/* hub_wait.c: what has to wait for the name service */
+
+/*
+ * Does what a letter of a connection asks for, HUB_OPEN, HUB_REQUEST or HUB_GONE; when that needs
+ * what the name service has not said yet, it is held, and with it what comes behind it.
+ */
+void hub_deal_with(struct hub *hub, struct chat *chat, struct letter *letter);
+/* hub_review_people(), as soon as that is possible; then it is said that the update is done. */
+void hub_review(struct hub *hub);
+/* Goes on with those who have waited for this answer. */
+void hub_answered(struct hub *hub, struct question *question);
+/* Goes on with those who have waited for too long. */
+void hub_check_waiting(struct hub *hub);
+/* From now on, who is gone does not wait. */
+void hub_stop_waiting(struct hub *hub);
+/* Likewise; and whose name is not known yet is as if it had not come. */
+void hub_release_waiting(struct hub *hub);
 
 /* hub_request.c: what people ask; each of these refuses the job when it returns NULL or false */
 
-void hub_request(struct hub *hub, struct job *job);
+/* Returns false when users lack an answer: then nothing was done, and the job is its caller's. */
+bool hub_request(struct hub *hub, struct job *job);
 /*
  * Finds the room that the request names. Returns NULL when there is none; then the job is refused,
  * unless ret_name is given and such a room could be made: that gets its name, to be freed.

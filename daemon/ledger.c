@@ -138,7 +138,7 @@ uint32_t ledger_take_entry(struct ledger *ledger, uint64_t id)
 	atomic_store_explicit(&entry->over, false, memory_order_relaxed);
 	atomic_store_explicit(&entry->elsewhere, false, memory_order_relaxed);
 	ledger_write_nick(entry, NULL);
-	entry->room[0] = '\0';
+	entry->user[0] = entry->room[0] = '\0';
 	atomic_signal_fence(memory_order_seq_cst);
 	atomic_store_explicit(&entry->id, id, memory_order_relaxed);
 	return number;

@@ -36,7 +36,9 @@ struct ledger_entry {
 	   as somebody may be called another name by a connection that is idle. */
 	atomic_uchar nick; /* 0 or 1 */
 	char nicks[2][LEDGER_NICK_SIZE];
-	char room[LEDGER_NICK_SIZE]; /* where plain text is said; "" is nowhere; written when busy */
+	char user[LEDGER_NICK_SIZE]; /* "" of a guest; written once, before the first nick */
+	char room[LEDGER_NICK_SIZE]; /* where plain text is said; "" is nowhere; written when busy
+				      */
 };
 
 /* A connection's seat in a room. */

@@ -75,6 +75,8 @@ enum log_kind {
 	LOG_DISMISSED,
 	LOG_FOLDED,
 	LOG_LOST,
+	LOG_NAMES_STUCK,
+	LOG_NAMES_BACK,
 	LOG_FAULT,
 };
 enum { LOG_KINDS = LOG_FAULT + 1 };

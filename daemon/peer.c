@@ -227,8 +227,9 @@ void peer_start(struct peer *peer, struct peers *peers)
 
 void peer_go_on(struct peer *peer)
 {
-	/* What has come already gives no event. */
-	if (peer->state == PEER_SERVING && (peer->input.len > 0 || peer->input_ended))
+	/* What has come, or gone, already gives no event. */
+	if (peer->state == PEER_SERVING &&
+	    (peer->input.len > 0 || peer->input_ended || peer->owes_reading))
 		peer_handle_kept(peer, (struct bytes){NULL, 0}, !(peer->events & LOOP_OUT));
 	decide(peer);
 }

@@ -5,6 +5,7 @@
 #include <sysexits.h>
 
 #include "config_problem.h"
+#include "own_service.h"
 #include "util.h"
 
 static void step_free(struct step *step)
@@ -64,7 +65,7 @@ static bool same_sockets(const struct listener_config *a, const struct listener_
  */
 #define REMEDY                                                                          \
 	"the service manager opens the sockets: 'systemctl daemon-reload && systemctl " \
-	"restart retortd' does it"
+	"restart %s' does it"
 
 static bool is_inherited(const struct listener *listener)
 {
@@ -96,24 +97,26 @@ static int refuse_step(const struct list *all, const struct step *step,
 		       struct config_problems *problems)
 {
 	const struct listener_config *config = step->config, *former = step->listener->config;
+	char service[OWN_SERVICE_MAX];
 	int r = 0;
 
 	if (step->fresh && is_all_inherited(all))
 		r = config_problem(problems, place_of(config),
-				   "listener \"%s\" is new, and " REMEDY, config->name)
+				   "listener \"%s\" is new, and " REMEDY, config->name,
+				   own_service(service))
 			    ?: EX_CONFIG;
 	else if (!step->fresh && former->settings.service != config->settings.service)
 		/* Its connections would be of the one service, and those that come of the other. */
 		r = config_problem(problems, place_of(config),
 				   "service: another one for listener \"%s\" takes 'systemctl "
-				   "restart retortd'",
-				   config->name)
+				   "restart %s'",
+				   config->name, own_service(service))
 			    ?: EX_CONFIG;
 	else if (!step->fresh && step->moved && is_inherited(step->listener))
 		r = config_problem(problems, place_of(config),
 				   "listen, mode, user or group of listener \"%s\" has changed, "
 				   "and " REMEDY,
-				   config->name)
+				   config->name, own_service(service))
 			    ?: EX_CONFIG;
 	return r < 0 ? listener_out_of_memory(config->name) : r;
 }
@@ -121,12 +124,14 @@ static int refuse_step(const struct list *all, const struct step *step,
 /* Likewise for a listener that is in the new configuration no more. */
 static int refuse_end(const struct listener *listener, struct config_problems *problems)
 {
+	char service[OWN_SERVICE_MAX];
 	int r;
 
 	if (!is_inherited(listener))
 		return 0;
 	r = config_problem(problems, (struct place){listener->config->file, 0},
-			   "listener \"%s\" is gone, and " REMEDY, listener->name);
+			   "listener \"%s\" is gone, and " REMEDY, listener->name,
+			   own_service(service));
 	return r < 0 ? listener_out_of_memory(listener->name) : EX_CONFIG;
 }
 

@@ -191,6 +191,7 @@ void server_drain(struct server *server)
 			 server->door.clients, (longest_drain(server) + STOP_MARGIN) * 1000);
 	door_close(&server->door);
 	listeners_close(&server->listeners);
+	hub_hurry(server->hub);
 	crew_order(&server->crew, LETTER_DRAIN);
 	if (server->door.connections == 0)
 		(void)sd_event_exit(server->event, 0);
@@ -397,6 +398,7 @@ static void server_done(struct server *server)
 {
 	server->stopping = true;
 	watchdog_stop(&server->watchdog);
+	hub_hurry(server->hub);
 	crew_order(&server->crew, LETTER_QUIT);
 	take_back(server);
 	crew_join(&server->crew);

@@ -37,6 +37,31 @@ static bool is_config_right(struct server *server)
 	return r == 0;
 }
 
+/* Calls each for every socket that this process has opened to listen on. */
+static void each_own_socket(struct server *server,
+			    void (*each)(struct listening *listening, void *data), void *data)
+{
+	struct listener *listener;
+
+	LIST_FOR_EACH(listener, &server->listeners.all, struct listener, link)
+		listener_each_own(listener, each, data);
+}
+
+static void count_socket(struct listening *listening, void *data)
+{
+	(void)listening;
+	++*(size_t *)data;
+}
+
+/* Whether the store is large enough for the record, the sockets, and one pair of connections. */
+static bool has_room(struct server *server)
+{
+	size_t n = 1 + (server->door.connections > 0);
+
+	each_own_socket(server, count_socket, &n);
+	return n <= handover_room();
+}
+
 static int not_settled(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct server *server = userdata;
@@ -59,10 +84,24 @@ bool server_hand_over(struct server *server)
 
 	if (handover_room() == 0)
 		return false;
+	if (!has_room(server)) {
+		log_write(LOG_NOT_HANDED_OVER, NULL,
+			  "clients are not handed over: FileDescriptorStoreMax= is too small; they "
+			  "are told to come back");
+		return false;
+	}
 	if (!is_config_right(server)) {
 		log_write(LOG_NOT_HANDED_OVER, NULL,
 			  "clients are not handed over: with this configuration nobody would take "
 			  "over; they are told to come back");
+		return false;
+	}
+	if (sd_notifyf(false, "STOPPING=1\nSTATUS=Handing over %" PRIu64 " clients",
+		       server->door.clients) < 0) {
+		log_write(
+			LOG_NOT_HANDED_OVER, NULL,
+			"clients are not handed over: nothing can be said to the service manager; "
+			"they are told to come back");
 		return false;
 	}
 	if (sd_event_add_time_relative(server->event, &handover->timer, CLOCK_MONOTONIC,
@@ -72,8 +111,6 @@ bool server_hand_over(struct server *server)
 	handover->began = server_microseconds();
 	handover->stage = HANDOVER_SETTLING;
 	handover->unsettled = server->crew.n;
-	(void)sd_notifyf(false, "STOPPING=1\nSTATUS=Handing over %" PRIu64 " clients",
-			 server->door.clients);
 	door_close(&server->door);
 	crew_order(&server->crew, LETTER_SUSPEND);
 	return true;
@@ -88,22 +125,6 @@ void server_settled(struct server *server)
 	handover->timer = sd_event_source_disable_unref(handover->timer);
 	handover->stage = HANDOVER_PARTING;
 	hub_hand_over(server->hub);
-}
-
-/* Calls each for every socket that this process has opened to listen on. */
-static void each_own_socket(struct server *server,
-			    void (*each)(struct listening *listening, void *data), void *data)
-{
-	struct listener *listener;
-
-	LIST_FOR_EACH(listener, &server->listeners.all, struct listener, link)
-		listener_each_own(listener, each, data);
-}
-
-static void count_socket(struct listening *listening, void *data)
-{
-	(void)listening;
-	++*(size_t *)data;
 }
 
 static void put_socket(struct listening *listening, void *data)
@@ -262,19 +283,22 @@ static const char *keep_reason(struct server_handover *handover, char *reason)
 static void get_socket(struct server *server, struct record_reader *reader)
 {
 	CLEANUP(freep) char *name = record_get_text(reader);
-	struct bytes endpoint = record_get_bytes(reader), made = record_get_bytes(reader);
+	struct bytes address = record_get_bytes(reader), file = record_get_bytes(reader);
 	struct listener *listener;
+	struct endpoint endpoint;
+	struct bind_made made;
 
-	if (!name || endpoint.len != sizeof(struct endpoint) ||
-	    made.len != sizeof(struct bind_made)) {
+	if (!name || address.len != sizeof(endpoint) || file.len != sizeof(made)) {
 		reader->failed = true;
 		return;
 	}
+	/* A record has no alignment. */
+	memcpy(&endpoint, address.data, sizeof(endpoint));
+	memcpy(&made, file.data, sizeof(made));
 	handover_forget(name);
 	listener = listeners_find(&server->listeners, name);
 	if (listener)
-		listener_own(listener, (const struct endpoint *)endpoint.data,
-			     (const struct bind_made *)made.data);
+		listener_own(listener, &endpoint, &made);
 }
 
 /* Reads what there is, and changes nothing yet. Returns whether all of it could be read. */
@@ -408,8 +432,9 @@ void server_succeed(struct server *server, struct inherited *inherited,
 		r = server_recover(server, &succession);
 	succession.succeeds = r == 0;
 	if (r < 0 && r != -ENOENT) {
-		uint64_t lost = handed != -ENOENT ? succession.handover.n_clients
-						  : succession.remains.n_lost;
+		uint64_t lost = handed == -ENOENT ? succession.remains.n_lost
+				: handed < 0	  ? succession.handover.n_lost
+						  : succession.handover.n_clients;
 
 		log_loss(lost, r == -ENOMEM ? "out of memory" : problem);
 		succession_done(&succession);

@@ -91,6 +91,7 @@ static struct chat *recover_chat(struct peer *peer, const struct ledger_entry *e
 	chat->framing = (enum framing)entry->framing;
 	chat->state.room = copy_name(entry->room);
 	chat->nick_was = copy_name(ledger_nick(entry));
+	chat->user_was = copy_name(entry->user);
 	chat->places = calloc(n + 1, sizeof(*chat->places));
 	if (!chat->places || identity_get(fd, &chat->identity) < 0) {
 		session_chat_free(chat);
@@ -157,8 +158,8 @@ static void list_absences(const struct vault_remains *remains, const struct seat
 		/* In memory that was damaged, two may have one number. */
 		for (size_t n = count_seats(seats, seat, entry->id);
 		     n > 0 && past->n_absences < seats->n; n--, seat++)
-			past->absences[past->n_absences++] = (struct chat_absence){
-				ledger_nick(entry), seats->seats[seat]->room};
+			past->absences[past->n_absences++] =
+				(struct chat_absence){ledger_nick(entry), seats->seats[seat]->room};
 	}
 }
 

@@ -10,6 +10,7 @@
 
 #include "config_problem.h"
 #include "log.h"
+#include "own_service.h"
 #include "paths.h"
 #include "server.h"
 #include "util.h"
@@ -96,6 +97,7 @@ static int change_to(struct server *server, struct config *config, struct config
 {
 	struct generation *generation;
 	struct store *store = NULL;
+	char service[OWN_SERVICE_MAX];
 	struct plan plan;
 	int r;
 
@@ -103,7 +105,8 @@ static int change_to(struct server *server, struct config *config, struct config
 		config_free(config);
 		return config_problem(problems, (struct place){"configuration", 0},
 				      "workers: another number of them takes 'systemctl restart "
-				      "retortd'")
+				      "%s'",
+				      own_service(service))
 			       ?: -EINVAL;
 	}
 	if (config->crash_safe != server->generation->config->crash_safe) {

@@ -220,6 +220,7 @@ struct chat *session_chat_new(struct peer *peer)
 		return NULL;
 	list_init(&chat->seats);
 	list_init(&chat->touched);
+	list_init(&chat->waiter);
 	chat->peer = peer;
 	chat->id = peer->id;
 	chat->name = peer->name;
@@ -314,6 +315,7 @@ void session_chat_free(struct chat *chat)
 	free(chat->stash);
 	free(chat->places);
 	free(chat->nick_was);
+	free(chat->user_was);
 	free(chat);
 }
 

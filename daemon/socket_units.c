@@ -4,7 +4,9 @@
 /*
  * A listener's name goes into the unit's name as it is: all its characters may stand in one. A
  * unit has one BindIPv6Only= for all its sockets, so a listener that has the IPv6 wildcard as well
- * as "*" gets a second one for the former, with an @ in its name, which no listener's has.
+ * as "*" gets a second one for the former, with a colon in its name, which no listener's has. The
+ * instance goes behind that, where systemd expects it: so "retortd-@NAME.socket.d" holds for all
+ * units of an instance. No two names are equal, as a listener's has no @ either.
  *
  * The units are written into memory. Whether all could be is asked of the stream once, at the end.
  */
@@ -222,12 +224,12 @@ static void print_heading(FILE *out, const struct listener_config *listener,
 		print_setting(out, "SourcePath", setup->source);
 	/* It ends with the service, but not when that is only restarted: as the target explains. */
 	(void)fprintf(out,
-		      "StopPropagatedFrom=%s-sockets.target\n"
+		      "StopPropagatedFrom=%s\n"
 		      "\n"
 		      "[Socket]\n"
 		      "Service=%s.service\n"
 		      "FileDescriptorName=%s\n",
-		      setup->service, setup->service, listener->name);
+		      setup->target, setup->service, listener->name);
 }
 
 /* What the sockets of a unit have in common, and is only said where it says anything. */
@@ -305,7 +307,8 @@ static int make_unit(const struct listener_config *listener, const char *suffix,
 
 	*unit = (struct socket_unit){.listener = listener, .n_endpoints = endpoints->n};
 	unit->endpoints = STEAL(endpoints->endpoints);
-	if (asprintf(&unit->name, "%s%s%s.socket", setup->prefix, listener->name, suffix) < 0) {
+	if (asprintf(&unit->name, "%s%s%s%s.socket", setup->prefix, listener->name, suffix,
+		     setup->at) < 0) {
 		unit->name = NULL; /* undefined after a failure */
 		return -ENOMEM;
 	}
@@ -360,7 +363,7 @@ static int add_listener(const struct listener_config *listener,
 	if (r == 0)
 		r = add_unit(listener, "", setup, &most, units);
 	if (r == 0)
-		r = add_unit(listener, "@ipv6", setup, &ipv6, units);
+		r = add_unit(listener, ":ipv6", setup, &ipv6, units);
 	return r;
 }
 

@@ -28,7 +28,9 @@ struct socket_units {
 /* Whose sockets they are. Owns nothing. */
 struct socket_units_setup {
 	const char *service;   /* "retortd": the service without ".service" */
-	const char *prefix;    /* "retortd-": what goes before a listener's name */
+	const char *prefix;    /* "retortd-": what goes before a listener's name, */
+	const char *at;	       /* and what behind it: "", or of an instance "@NAME" */
+	const char *target;    /* what stands between the service and its sockets */
 	const char *directory; /* where relative paths of Unix sockets lie */
 	const char *source;    /* the configuration file; NULL: what is built in */
 };

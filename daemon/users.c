@@ -2,64 +2,57 @@
 #include "users.h"
 
 /*
- * Three indexes. Answers are what the name service said to single questions, its "no" included, so
- * that a stranger who asks again and again for the same does not make it work. Listed are the users
- * that the system enumerates, and spoken are those who have spoken here: both by what their names
- * are compared by and by what they look like, so that a name is compared with all of them at once.
- * Answers and listed users count for a while, then they are asked for anew; both are bounded.
+ * Three sets of facts. Answers are what the name service said to single questions, its "no"
+ * included, so that a stranger who asks again and again for the same does not make it work. Listed
+ * are the users that the system enumerates, and spoken are those who have spoken here: both by what
+ * their names are compared by and by what they look like, so that a name is compared with all of
+ * them at once. Answers and listed users count for a while, then they are asked for anew; both are
+ * bounded, and so are questions, by the number of those who wait.
  *
- * Indexes are balanced trees and no hashes: strangers choose the names, and none makes this slow.
- *
- * A name service that fails for the moment has not said "no": nobody gets a name on that account.
+ * A name service that fails for the moment, or does not answer in time, has not said "no": nobody
+ * gets a name on that account. To list all users may take long where single ones are told at once,
+ * so each has a resolver of its own.
  */
 
-#include <grp.h>
-#include <pwd.h>
 #include <search.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unicase.h>
 
-#include "bytes.h"
+#include "log.h"
 #include "looks.h"
 #include "names.h"
+#include "resolver.h"
 #include "util.h"
 
 enum {
 	SECONDS_KEPT = 60,
+	SECONDS_FAILED = 2, /* that nothing is asked again which nobody could say */
+	PATIENCE = 3, /* seconds that are waited for an answer: less than draining usually takes */
 	ANSWERS_MAX = 4096,
-	LISTED_MAX = 10000,
-	RECORD_USUAL = 1 << 10,
-	RECORD_MAX = 1 << 24, /* bytes of what the system says of one user or group */
 };
 
-enum kind {
-	ANSWER_UID,   /* a number, and the user's name */
-	ANSWER_USER,  /* a user's name, and how the system spells it */
-	ANSWER_GROUP, /* a group's name, and its number */
-	KNOWN_FOLDED, /* name_fold() of a user's name, and the name */
-	KNOWN_LOOKS,  /* how the nick of a user looks, and the user's name */
+/* One resolver, and what it is to ask. */
+struct lane {
+	struct resolver *resolver; /* owned */
+	struct question *asked;	   /* NULL: nothing; owned */
+	time_t asked_since;
+	struct list queue; /* of questions, oldest first; owned */
+	bool stuck;	   /* it has been asking for too long: nothing more is queued */
 };
 
-struct fact {
-	enum kind kind;
-	char *key;
-	char *value; /* NULL: there is none */
-	time_t until;
-};
-
-/* Owns its facts. Zero-initialised, it is empty. */
-struct index {
-	void *root;
-	size_t n;
-};
+enum { LANE_SINGLE, LANE_LIST, LANES };
 
 struct users {
-	struct index answers, listed, spoken;
+	struct facts answers, listed, spoken;
 	time_t listed_until;
-	struct buffer record; /* for what the name service says */
+	int listed_result; /* 0, or a negative errno: nobody can say */
+	bool has_listed;
+	struct lane lanes[LANES];
+	void *questions; /* tsearch(3) */
+	struct question *lacking;
+	bool makes_do;
 	char number[16];
 };
 
@@ -71,215 +64,259 @@ static time_t now(void)
 	return time.tv_sec;
 }
 
-static void fact_free(void *pointer)
-{
-	struct fact *fact = pointer;
+/*
+ * Questions
+ */
 
-	free(fact->key);
-	free(fact->value);
-	free(fact);
-}
-
-static int fact_compare(const void *a, const void *b)
+static int compare_question(const void *a, const void *b)
 {
-	const struct fact *one = a, *other = b;
+	const struct question *one = a, *other = b;
 
 	return one->kind != other->kind ? (one->kind < other->kind ? -1 : 1)
 					: strcmp(one->key, other->key);
 }
 
-static struct fact *index_find(const struct index *index, enum kind kind, const char *key)
+static struct lane *lane_of(struct users *users, enum fact_kind kind)
 {
-	struct fact wanted = {.kind = kind, .key = (char *)key};
-	struct fact **node = tfind(&wanted, &index->root, fact_compare);
-
-	return node ? *node : NULL;
+	return &users->lanes[kind == ANSWER_LIST ? LANE_LIST : LANE_SINGLE];
 }
 
-/* Adds a fact where there is none. Returns 0 or -ENOMEM. */
-static int index_add(struct index *index, enum kind kind, const char *key, const char *value,
-		     time_t until)
+static void ask_next(struct lane *lane)
 {
-	struct fact *fact, **node;
+	if (lane->asked || list_empty(&lane->queue))
+		return;
+	lane->asked = CONTAINER_OF(lane->queue.next, struct question, link);
+	lane->asked_since = now();
+	list_remove(&lane->asked->link);
+	resolver_ask(lane->resolver, lane->asked);
+}
 
-	if (index_find(index, kind, key))
-		return 0;
-	fact = malloc(sizeof(*fact));
-	if (!fact)
-		return -ENOMEM;
-	*fact = (struct fact){
-		.kind = kind,
-		.key = strdup(key),
-		.value = value ? strdup(value) : NULL,
-		.until = until,
-	};
-	node = fact->key && (fact->value || !value) ? tsearch(fact, &index->root, fact_compare)
-						    : NULL;
-	if (!node) {
-		fact_free(fact);
-		return -ENOMEM;
+/* Has a question asked, of which the answer is lacked then. Returns false when nobody can say. */
+static bool want(struct users *users, enum fact_kind kind, const char *key)
+{
+	struct question wanted = {.kind = kind, .key = (char *)key}, *question, **node;
+	struct lane *lane = lane_of(users, kind);
+
+	/* Where single users cannot be asked for, listing them all is no better. */
+	if (users->makes_do || lane->stuck || users->lanes[LANE_SINGLE].stuck)
+		return false;
+	node = tfind(&wanted, &users->questions, compare_question);
+	if (node && (*node)->failed)
+		return false;
+	if (node) {
+		users->lacking = *node;
+		return true;
 	}
-	index->n++;
-	return 0;
+	question = question_new(kind, key);
+	if (!question)
+		return false;
+	if (!tsearch(question, &users->questions, compare_question)) {
+		question_free(question);
+		return false;
+	}
+	question->since = now();
+	list_append(&lane->queue, &question->link);
+	ask_next(lane);
+	users->lacking = question;
+	return true;
 }
 
-static void index_done(struct index *index)
+static void move_waiters(struct question *question, struct list *list)
 {
-	tdestroy(index->root, fact_free);
-	*index = (struct index){0};
+	while (!list_empty(&question->waiters)) {
+		struct list *waiter = question->waiters.next;
+
+		list_remove(waiter);
+		list_append(list, waiter);
+	}
 }
 
-/* Adds a user by name and looks. Returns 0 or -ENOMEM. */
-static int index_add_user(struct index *index, const char *user)
+/* Ends a question that is not the resolver's. */
+static void drop(struct users *users, struct question *question, struct list *list)
 {
-	CLEANUP(freep) char *folded = name_fold(user), *nick = NULL;
-	CLEANUP(looks_done) struct looks looks = {0};
-	int r;
-
-	if (!folded)
-		return -ENOMEM;
-	/* It is there with all of the rest, or not at all: added last. */
-	if (index_find(index, KNOWN_FOLDED, folded))
-		return 0;
-	nick = name_from_user(user);
-	r = nick ? looks_of(nick, &looks) : -ENOMEM;
-	if (r == 0)
-		r = index_add(index, KNOWN_LOOKS, looks.written, user, 0);
-	if (r == 0)
-		r = index_add(index, KNOWN_LOOKS, looks.folded, user, 0);
-	return r == 0 ? index_add(index, KNOWN_FOLDED, folded, user, 0) : r;
+	(void)tdelete(question, &users->questions, compare_question);
+	list_remove(&question->link);
+	move_waiters(question, list);
+	question_free(question);
 }
 
 /*
- * Whether the name service has failed, rather than said "no", for which systems have all kinds of
- * errors: see getpwnam(3).
+ * Answers
  */
-static bool is_failure(int error)
+
+/* Nobody can say: what was said last holds for as long again. */
+static void note_failure(struct users *users, const struct question *question)
 {
-	return error == EAGAIN || error == EINTR || error == EIO || error == EMFILE ||
-	       error == ENFILE || error == ENOMEM || error == ERANGE || error == ETIMEDOUT;
-}
+	struct fact *fact = facts_find(&users->answers, question->kind, question->key);
 
-/* Asks for one record, in the memory there is. Returns an errno; *ret_value is NULL for "no". */
-static int ask_once(struct users *users, enum kind kind, const char *key, const char **ret_value)
-{
-	char *memory = (char *)users->record.data;
-	size_t size = users->record.size;
-	struct passwd user, *found_user = NULL;
-	struct group group, *found_group = NULL;
-	int error;
-
-	*ret_value = NULL;
-	if (kind == ANSWER_GROUP) {
-		error = getgrnam_r(key, &group, memory, size, &found_group);
-		if (!found_group)
-			return error;
-		(void)snprintf(users->number, sizeof(users->number), "%u", group.gr_gid);
-		*ret_value = users->number;
-		return 0;
-	}
-	error = kind == ANSWER_UID ? getpwuid_r((uid_t)strtoul(key, NULL, 10), &user, memory, size,
-						&found_user)
-				   : getpwnam_r(key, &user, memory, size, &found_user);
-	if (found_user)
-		*ret_value = user.pw_name;
-	return error;
-}
-
-/*
- * Asks the name service, or remembers what it said. *ret_value is NULL for "no", and the fact's.
- * Returns 0, or a negative errno when nobody can say.
- */
-static int ask(struct users *users, enum kind kind, const char *key, const char **ret_value)
-{
-	struct fact *fact = index_find(&users->answers, kind, key);
-	size_t size = MAX(users->record.size, (size_t)RECORD_USUAL);
-	const char *value;
-	int error, r;
-
-	if (fact && now() < fact->until) {
-		*ret_value = fact->value;
-		return 0;
-	}
-	do {
-		r = buffer_reserve(&users->record, size);
-		if (r < 0)
-			return r;
-		error = ask_once(users, kind, key, &value);
-		size *= 2;
-	} while (error == ERANGE && size <= RECORD_MAX);
-	if (!value && is_failure(error) && !fact)
-		return -error;
-	/* What it said last holds for as long again. */
-	if (!value && is_failure(error)) {
+	if (question->kind == ANSWER_LIST) {
+		users->listed_result = users->has_listed ? 0 : -EAGAIN;
+		users->listed_until = now() + (users->has_listed ? SECONDS_KEPT : SECONDS_FAILED);
+	} else if (fact && !fact->failed) {
 		fact->until = now() + SECONDS_KEPT;
-		*ret_value = fact->value;
-		return 0;
+	} else {
+		/* Without memory, it is asked again. */
+		(void)facts_put(&users->answers, &(struct fact){.kind = question->kind,
+								.key = question->key,
+								.failed = true,
+								.until = now() + SECONDS_FAILED});
 	}
+}
 
-	if (fact) {
-		(void)tdelete(fact, &users->answers.root, fact_compare);
-		fact_free(fact);
-		users->answers.n--;
+static void note_answer(struct users *users, struct question *question)
+{
+	if (question->result < 0) {
+		note_failure(users, question);
+	} else if (question->kind == ANSWER_LIST) {
+		facts_done(&users->listed);
+		users->listed = question->listed;
+		question->listed = (struct facts){0};
+		users->has_listed = true;
+		users->listed_result = 0;
+		users->listed_until = now() + SECONDS_KEPT;
+	} else {
+		(void)facts_put(&users->answers, &(struct fact){.kind = question->kind,
+								.key = question->key,
+								.value = question->value,
+								.until = now() + SECONDS_KEPT});
+	}
+}
+
+void users_answered(struct users *users, struct question *question, struct list *list)
+{
+	struct lane *lane = lane_of(users, question->kind);
+
+	if (lane->stuck)
+		log_write(LOG_NAMES_BACK, NULL, "the name service answers again");
+	lane->stuck = false;
+	lane->asked = NULL;
+	if (question->again && !question->failed) {
+		question->again = false;
+		free(STEAL(question->value));
+		facts_done(&question->listed);
+		list_append(lane->queue.next, &question->link); /* before all others */
+		ask_next(lane);
+		return;
 	}
 	/* So many questions come from a flood: what is forgotten is asked again. */
 	if (users->answers.n >= ANSWERS_MAX)
-		index_done(&users->answers);
-	r = index_add(&users->answers, kind, key, value, now() + SECONDS_KEPT);
-	if (r < 0)
-		return r;
-	*ret_value = index_find(&users->answers, kind, key)->value;
+		facts_done(&users->answers);
+	if (!question->again)
+		note_answer(users, question);
+	drop(users, question, list);
+	ask_next(lane);
+}
+
+/* Nobody waits for an answer any longer. */
+static void give_up(struct users *users, struct question *question, struct list *list)
+{
+	if (!question->failed)
+		note_failure(users, question);
+	question->failed = true;
+	move_waiters(question, list);
+}
+
+/* Lets the longest-waiting go; what the resolver has been asked stays its own. */
+static void check_lane(struct users *users, struct lane *lane, struct list *list)
+{
+	time_t latest = now() - PATIENCE;
+	struct question *question;
+
+	if (!lane->asked)
+		return;
+	if (lane->asked->since <= latest)
+		give_up(users, lane->asked, list);
+	if (lane->asked_since <= latest && !lane->stuck) {
+		lane->stuck = true;
+		log_write(LOG_NAMES_STUCK, NULL,
+			  "the name service does not answer; until it does, users are known by "
+			  "what it has said before");
+	}
+	LIST_FOR_EACH(question, &lane->queue, struct question, link)
+		if (lane->stuck || question->since <= latest) {
+			give_up(users, question, list);
+			drop(users, question, list);
+		}
+}
+
+void users_check(struct users *users, struct list *list)
+{
+	for (int i = 0; i < LANES; i++)
+		check_lane(users, &users->lanes[i], list);
+}
+
+void users_release(struct users *users, struct list *list)
+{
+	struct question *question;
+
+	for (int i = 0; i < LANES; i++) {
+		if (users->lanes[i].asked)
+			move_waiters(users->lanes[i].asked, list);
+		LIST_FOR_EACH(question, &users->lanes[i].queue, struct question, link)
+			move_waiters(question, list);
+	}
+}
+
+bool users_are_stuck(const struct users *users)
+{
+	return users->lanes[LANE_SINGLE].stuck || users->lanes[LANE_LIST].stuck;
+}
+
+void users_begin(struct users *users)
+{
+	users->lacking = NULL;
+}
+
+bool users_lacks(const struct users *users)
+{
+	return users->lacking;
+}
+
+void users_wait(struct users *users, struct list *waiter)
+{
+	list_append(&users->lacking->waiters, waiter);
+}
+
+bool users_make_do(struct users *users, bool make_do)
+{
+	bool before = users->makes_do;
+
+	users->makes_do = make_do;
+	return before;
+}
+
+/*
+ * What is asked here
+ */
+
+/*
+ * Remembers what the name service said. *ret_value is NULL for "no", and the fact's. Returns 0, or
+ * a negative errno when nobody can say, or not yet.
+ */
+static int ask(struct users *users, enum fact_kind kind, const char *key, const char **ret_value)
+{
+	struct fact *fact = facts_find(&users->answers, kind, key);
+
+	if (!fact || now() >= fact->until) {
+		if (want(users, kind, key))
+			return -EINPROGRESS;
+		if (!fact)
+			return -EAGAIN;
+	}
+	if (fact->failed)
+		return -EAGAIN;
+	*ret_value = fact->value;
 	return 0;
 }
 
-/* Lists the users of the system, when that was not done lately. Returns 0 or a negative errno. */
+/* Makes sure that users were listed lately. Returns 0, or a negative errno as ask() does. */
 static int list_users(struct users *users)
 {
-	CLEANUP(index_done) struct index listed = {0};
-	struct passwd *user = NULL;
-	int r = 0;
-
 	if (now() < users->listed_until)
-		return 0;
-	setpwent();
-	for (int n = 0; r == 0 && n < LISTED_MAX; n++) {
-		errno = 0;
-		user = getpwent();
-		if (!user)
-			break;
-		r = index_add_user(&listed, user->pw_name);
-	}
-	if (!user && is_failure(errno))
-		r = -errno;
-	endpwent();
-	if (r < 0)
-		return r;
-	index_done(&users->listed);
-	users->listed = listed;
-	listed = (struct index){0};
-	users->listed_until = now() + SECONDS_KEPT;
-	return 0;
-}
-
-struct users *users_new(void)
-{
-	return calloc(1, sizeof(struct users));
-}
-
-void users_free(struct users *users)
-{
-	if (!users)
-		return;
-	index_done(&users->answers);
-	index_done(&users->listed);
-	index_done(&users->spoken);
-	buffer_done(&users->record);
-	free(users);
-}
-
-int users_add(struct users *users, const char *user)
-{
-	return index_add_user(&users->spoken, user);
+		return users->listed_result;
+	if (want(users, ANSWER_LIST, ""))
+		return -EINPROGRESS;
+	return users->has_listed ? 0 : -EAGAIN;
 }
 
 const char *users_name(struct users *users, uid_t uid)
@@ -313,10 +350,14 @@ static bool is_of_group(struct users *users, const struct identity *identity, co
 bool users_match(struct users *users, const char *user, const struct identity *identity,
 		 char *const *admins, size_t n)
 {
+	struct question *lacking = users->lacking;
+
 	for (size_t i = 0; i < n; i++)
 		if (*admins[i] == '@' ? is_of_group(users, identity, admins[i] + 1)
-				      : user && strcmp(user, admins[i]) == 0)
+				      : user && strcmp(user, admins[i]) == 0) {
+			users->lacking = lacking; /* the other groups make no difference */
 			return true;
+		}
 	return false;
 }
 
@@ -330,12 +371,12 @@ static char *lower(const char *name)
 }
 
 /* Finds a user by one key among those who have spoken and those listed; NULL is none. */
-static const char *known(const struct users *users, enum kind kind, const char *key)
+static const char *known(const struct users *users, enum fact_kind kind, const char *key)
 {
-	const struct fact *fact = index_find(&users->spoken, kind, key);
+	const struct fact *fact = facts_find(&users->spoken, kind, key);
 
 	if (!fact)
-		fact = index_find(&users->listed, kind, key);
+		fact = facts_find(&users->listed, kind, key);
 	return fact ? fact->value : NULL;
 }
 
@@ -398,8 +439,63 @@ const char *users_find(struct users *users, const char *name)
 	return find(users, name, &user) == 0 ? user : NULL;
 }
 
+/*
+ * Life
+ */
+
+int users_new(struct mailbox *mailbox, uint16_t kind, struct users **ret_users)
+{
+	struct users *users = calloc(1, sizeof(*users));
+	int r = users ? 0 : -ENOMEM;
+
+	for (int i = 0; i < LANES && r == 0; i++)
+		list_init(&users->lanes[i].queue);
+	for (int i = 0; i < LANES && r == 0; i++)
+		r = resolver_new(mailbox, kind, &users->lanes[i].resolver);
+	if (r < 0) {
+		users_free(users);
+		return r;
+	}
+	*ret_users = users;
+	return 0;
+}
+
+static void keep_node(void *node)
+{
+	(void)node; /* what it refers to is freed elsewhere */
+}
+
+void users_free(struct users *users)
+{
+	struct question *question;
+
+	if (!users)
+		return;
+	tdestroy(users->questions, keep_node);
+	for (int i = 0; i < LANES; i++) {
+		LIST_FOR_EACH(question, &users->lanes[i].queue, struct question, link)
+			question_free(question);
+		if (!resolver_free(users->lanes[i].resolver))
+			question_free(users->lanes[i].asked);
+	}
+	facts_done(&users->answers);
+	facts_done(&users->listed);
+	facts_done(&users->spoken);
+	free(users);
+}
+
+int users_add(struct users *users, const char *user)
+{
+	return facts_add_user(&users->spoken, user);
+}
+
 void users_forget(struct users *users)
 {
-	index_done(&users->answers);
+	facts_done(&users->answers);
+	facts_done(&users->listed);
+	users->has_listed = false;
 	users->listed_until = 0;
+	for (int i = 0; i < LANES; i++)
+		if (users->lanes[i].asked)
+			users->lanes[i].asked->again = true;
 }

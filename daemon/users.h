@@ -5,14 +5,35 @@
  * Known users: those of this system (nsswitch.conf(5)) and those who have spoken here. What the
  * system said is remembered for a while, so that it is not asked for every connection. For one
  * thread, the hub's.
+ *
+ * Nothing here waits for the name service, which resolvers ask. Whoever is asked something that is
+ * not known yet asks them, answers as if it could not be found out, and lacks the answer:
+ *
+ *	users_begin(users);
+ *	name = users_name(users, uid);
+ *	if (users_lacks(users)) {
+ *		users_wait(users, &waiter);
+ *		return;
+ *	}
+ *
+ * Once the answer is there, or nobody waits for it any longer, waiter is given back to be run
+ *again, by users_answered() or users_check(), and may then find that it lacks another one.
  */
 
 #include "identity.h"
+#include "list.h"
+#include "mailbox.h"
 
+struct question;
 struct users;
 
-/* NULL when out of memory. */
-struct users *users_new(void);
+/*
+ * Answers come to mailbox as letters of this kind, each a struct question, for users_answered().
+ * Returns 0 or a negative errno.
+ */
+int users_new(struct mailbox *mailbox, uint16_t kind, struct users **ret_users);
+
+/* Never waits for the name service. What waits is forgotten. NULL is nothing. */
 void users_free(struct users *users);
 
 /* Makes a user known who has spoken here. Returns 0 or -ENOMEM. */
@@ -45,3 +66,30 @@ const char *users_find(struct users *users, const char *name);
 
 /* Forgets what the system said, so that it is asked anew. */
 void users_forget(struct users *users);
+
+/* Nothing is lacked yet. */
+void users_begin(struct users *users);
+
+/* Whether anything since users_begin() lacks an answer that is on its way. */
+bool users_lacks(const struct users *users);
+
+/* Has waiter, which is on no list, wait for what is lacked. It may be taken away at any time. */
+void users_wait(struct users *users, struct list *waiter);
+
+/*
+ * Whether to make do with what is known: then nothing is asked for, nothing is lacked, what is too
+ * old still counts, and else it cannot be found out. Returns whether it was so before.
+ */
+bool users_make_do(struct users *users, bool make_do);
+
+/* Takes an answer, and puts those who wait for it on list. */
+void users_answered(struct users *users, struct question *question, struct list *list);
+
+/* Likewise those who have waited for long enough. To be called about once a second. */
+void users_check(struct users *users, struct list *list);
+
+/* Likewise all who wait. */
+void users_release(struct users *users, struct list *list);
+
+/* Whether the name service keeps a resolver waiting for so long that nobody waits for it. */
+bool users_are_stuck(const struct users *users);

@@ -103,6 +103,8 @@ static void let_go(struct worker *worker)
 {
 	struct peer *peer;
 
+	/* What was queued with this mail: a peer that is given back is not ours to send to. */
+	session_chat_flush(&worker->audiences);
 	LIST_FOR_EACH(peer, &worker->peers.all, struct peer, link) {
 		peer_take_out(peer);
 		post_back(worker, &peer->letter, LETTER_PEER_KEPT);

@@ -39,10 +39,19 @@ struct load {
 };
 
 /*
+ * Makes that process. Returns true inside of it, with what is readable once it is to stop; it then
+ * ends by _exit(), with 0 when all was right.
+ */
+bool load_fork(struct load *load, int *ret_stop);
+
+/*
  * Starts a client of one connection to a listener that upper-cases, which sends messages of many
  * lengths without waiting for their answers, and holds these to be right and in order.
  */
 void load_start(struct load *load, const char *address, enum framing framing);
 
-/* Has it end: half-closed, with every answer. */
+/* Starts clients of one question each, one after the other, of framing length. */
+void load_start_short(struct load *load, const char *address);
+
+/* Has it end: with every answer. */
 void load_stop(struct load *load);

@@ -234,7 +234,7 @@ void manager_pump(struct manager *manager)
 /* Where the socket is bound, as the configuration writes it. */
 static void describe(struct manager_socket *socket, enum transport transport)
 {
-	struct sockaddr_in inet;
+	struct sockaddr_in inet = {0};
 	socklen_t len = sizeof inet;
 
 	ck_assert_int_eq(getsockname(socket->fd, (struct sockaddr *)&inet, &len), 0);
@@ -325,6 +325,7 @@ void manager_spawn(struct manager *manager)
 		.arguments = arguments,
 		.environment = environment,
 		.fds = fds,
+		.without_wrapper = manager->program,
 	};
 	char room[32];
 

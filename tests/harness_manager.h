@@ -35,7 +35,7 @@ struct manager_stored {
 struct manager {
 	size_t store_max;    /* how much may be stored, which $FDSTORE says; 0: it is not set */
 	bool refuses;	     /* stores nothing, whatever $FDSTORE says */
-	const char *program; /* in place of the daemon */
+	const char *program; /* in place of the daemon, and without a wrapper */
 	const char *const *arguments; /* further ones, of every daemon; NULL at the end */
 	/* ---- */
 	struct server server; /* the daemon that runs */

@@ -137,7 +137,7 @@ static void set_environment(const struct server *server, const struct server_set
 
 /* In the child: becomes the daemon. */
 static void become(const struct server *server, const struct server_setup *setup, char **arguments,
-		   const char *notify, pid_t parent)
+		   const char *notify, pid_t parent, const sigset_t *mask)
 {
 	int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	int out = open(server->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -157,6 +157,10 @@ static void become(const struct server *server, const struct server_setup *setup
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
 		die("prctl");
 	(void)signal(SIGPIPE, SIG_DFL);
+	/* Not Check's own handlers: a signal may come before the daemon is there. */
+	(void)signal(SIGTERM, SIG_DFL);
+	(void)signal(SIGINT, SIG_DFL);
+	(void)sigprocmask(SIG_SETMASK, mask, NULL);
 	(void)execvp(arguments[0], arguments);
 	die(arguments[0]);
 }
@@ -184,6 +188,7 @@ void server_spawn(struct server *server, const struct server_setup *setup)
 	char *arguments[ARGUMENTS_MAX] = {NULL};
 	char path[PATH_MAX], notify[SERVER_PATH_MAX];
 	pid_t parent = getpid();
+	sigset_t all, mask;
 	size_t n = 0;
 
 	if (!server->directory[0])
@@ -201,10 +206,13 @@ void server_spawn(struct server *server, const struct server_setup *setup)
 		arguments[n++] = (char *)setup->arguments[i];
 	open_notify(server, notify);
 	file_write(server->log, "", 0);
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_BLOCK, &all, &mask);
 	server->pid = fork();
-	ck_assert_int_ge(server->pid, 0);
 	if (server->pid == 0)
-		become(server, setup, arguments, notify, parent);
+		become(server, setup, arguments, notify, parent, &mask);
+	(void)sigprocmask(SIG_SETMASK, &mask, NULL);
+	ck_assert_int_ge(server->pid, 0);
 }
 
 void server_read_listening(struct server *server)

@@ -55,11 +55,11 @@ class Generator(unittest.TestCase):
         self.assertEqual(self.generate(EVERYTHING), "")
         self.assertEqual(self.written(), [
             "retortd-....socket", "retortd-a-b_C.9.socket", "retortd-all.socket",
-            "retortd-all@ipv6.socket", "retortd-later.socket",
+            "retortd-all:ipv6.socket", "retortd-later.socket",
             "retortd.service.d/50-sockets.conf"])
         self.assertEqual((self.out / "retortd.service.d/50-sockets.conf").read_text().split()[5:],
                          [f"Sockets=retortd-{name}.socket"
-                          for name in ("a-b_C.9", "all", "all@ipv6", "later", "...")])
+                          for name in ("a-b_C.9", "all", "all:ipv6", "later", "...")])
         for path in self.out.glob("*.socket"):
             self.assertEqual(path.stat().st_mode & 0o777, 0o644)
         # What it has written is written anew.
@@ -67,10 +67,66 @@ class Generator(unittest.TestCase):
         self.assertIn("ListenStream=/run/retort/x\n",
                       (self.out / "retortd-all.socket").read_text())
 
+    def instance(self, name, text):
+        """Writes the configuration of an instance."""
+        path = self.top / f"retortd@{name}.conf"
+        path.write_text(text)
+        return path
+
+    def test_writes_units_of_instances(self):
+        one = 'listeners: ( { name = "a"; listen = "unix:a"; }, { name = "b"; listen = "unix:b"; } );'
+        self.instance("x", one)
+        self.instance("y-1", 'listeners: ( { name = "a"; listen = [ "tcp://*:1", "tcp://[::]:2" ]; } );')
+        self.assertEqual(self.generate('listeners: ( { name = "a"; listen = "unix:a"; } );'), "")
+        self.assertEqual(self.written(), [
+            "retortd-a.socket", "retortd-a:ipv6@y-1.socket", "retortd-a@x.socket",
+            "retortd-a@y-1.socket", "retortd-b@x.socket", "retortd.service.d/50-sockets.conf",
+            "retortd@x.service.d/50-sockets.conf", "retortd@y-1.service.d/50-sockets.conf"])
+        unit = (self.out / "retortd-a@x.socket").read_text()
+        for line in ("Service=retortd@x.service", "ListenStream=/run/retort-x/a",
+                     "StopPropagatedFrom=retortd-sockets@x.target",
+                     f"SourcePath={self.top}/retortd@x.conf"):
+            self.assertIn(line + "\n", unit)
+
+    def test_says_what_two_services_are_both_to_have(self):
+        text = 'listeners: ( { name = "a"; listen = "tcp://127.0.0.1:1"; } );'
+        self.instance("x", text)
+        self.instance("y", text.replace("127.0.0.1:1", "127.0.0.1:2"))
+        said = self.generate(text)
+        self.assertEqual(len(said.splitlines()), 1)
+        self.assertIn("retortd@x.conf:1: listener \"a\": retortd@x cannot have tcp://127.0.0.1:1 "
+                      "while retortd has tcp://127.0.0.1:1", said)
+        # They are right as long as not both run.
+        self.assertIn("ListenStream=127.0.0.1:1\n",
+                      (self.out / "retortd-a@x.socket").read_text())
+
+    def test_keeps_instances_apart(self):
+        self.instance("bad", "listeners: (")
+        self.instance("good", 'listeners: ( { name = "a"; listen = "unix:a"; } );')
+        said = self.generate("workers = -1;")
+        self.assertIn("retortd@bad.conf:1: ", said)
+        self.assertIn("retortd.conf:1: workers", said)
+        self.assertIn("retortd@good.service.d/50-sockets.conf", self.written())
+        self.assertIn("retortd.service.d/50-sockets.conf", self.written())
+        self.assertNotIn("retortd@bad.service.d/50-sockets.conf", self.written())
+        # Not even a file that cannot be read concerns the others.
+        (self.top / "retortd@dir.conf").mkdir()
+        self.instance("a b", "")
+        said = self.generate("", status=1)
+        self.assertIn("retortd@dir.conf", said)
+        self.assertIn("retortd@a b.conf: the name of an instance has", said)
+        self.assertIn("retortd.service.d/50-sockets.conf", self.written())
+
     def test_units_please_systemd(self):
-        self.generate(EVERYTHING)
+        self.instance("x-1", EVERYTHING.replace(":9", ":10").replace("/srv", "/opt")
+                      .replace(":80", ":180").replace("@abs", "@other"))
+        self.assertEqual(self.generate(EVERYTHING), "")
         service = self.out / "retortd.service"
-        service.write_text("[Service]\nExecStart=/bin/true\n")
+        for name in "retortd.service", "retortd@.service":
+            (self.out / name).write_text("[Service]\nExecStart=/bin/true\n")
+        # A colon means something else to systemd-analyze.
+        for path in self.out.glob("*:*.socket"):
+            path.rename(str(path).replace(":", "_"))
         done = subprocess.run(["systemd-analyze", "verify", "--man=no",
                                *self.out.glob("*.socket"), service], text=True,
                               stdin=subprocess.DEVNULL, capture_output=True, timeout=DEADLINE,

@@ -22,7 +22,7 @@ struct both {
 
 static void open_both(struct both *both, const struct manager *manager, const char *listener)
 {
-	for (size_t i = 0; handover_schemes[i]; i++)
+	for (size_t i = 0; i < ARRAY_SIZE(both->fds); i++)
 		both->fds[i] = client(&manager->server, listener, handover_schemes[i]);
 }
 

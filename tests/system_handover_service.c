@@ -5,13 +5,10 @@
  * numbers that go on, another configuration for those who are carried over, and nothing that leaks.
  */
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/pidfd.h>
 
 #include "harness_chat.h"
 #include "harness_handover.h"
@@ -46,9 +43,31 @@ START_TEST(many_restarts_under_load)
 }
 END_TEST
 
+/* Whoever connects or ends at that very moment is answered as well. */
+START_TEST(many_restarts_under_short_connections)
+{
+	const int restarts = (int)harness_rounds(20, 4);
+	struct load loads[4];
+	struct manager manager;
+
+	handover_start(&manager, "workers = 2;");
+	for (size_t i = 0; i < ARRAY_SIZE(loads); i++)
+		load_start_short(&loads[i], server_address(&manager.server, "length",
+							   handover_schemes[i % 2]));
+	for (int i = 0; i < restarts; i++) {
+		(void)server_wait_counter(&manager.server, "length", "clients accepted", 20);
+		manager_restart(&manager);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(loads); i++)
+		load_stop(&loads[i]);
+	handover_wait_clients(&manager, 0);
+	manager_stop(&manager);
+}
+END_TEST
+
 START_TEST(many_clients)
 {
-	const size_t wish = harness_rounds(1500, 200);
+	const size_t wish = harness_rounds(6000, 300);
 	const size_t n = MIN(wish, harness_raise_files(wish + 200) - 200);
 	int *fds = calloc(n, sizeof *fds);
 	struct manager manager;
@@ -137,8 +156,49 @@ START_TEST(sockets_of_the_daemons_own)
 }
 END_TEST
 
+/* And they are still its own: a reload may take one away, and open another. */
+START_TEST(sockets_of_its_own_can_be_reloaded)
+{
+	static const char settings[] = "timeouts: { drain = \"300ms\"; };";
+	CLEANUP(closep) int stays = -1, gone = -1;
+	struct manager manager;
+	char path[SERVER_PATH_MAX + 16];
+
+	manager_init(&manager);
+	manager_start(&manager,
+		      "%s listeners: ({ name = \"a\"; listen = \"unix:a.sock\"; },"
+		      "{ name = \"b\"; listen = \"unix:b.sock\"; });",
+		      settings);
+	stays = client(&manager.server, "a", NULL);
+	gone = client(&manager.server, "b", NULL);
+	handover_wait_clients(&manager, 2);
+	manager_restart(&manager);
+	manager_restart(&manager);
+	server_write_config(&manager.server,
+			    "%s listeners: ({ name = \"a\"; listen = \"unix:a.sock\"; },"
+			    "{ name = \"c\"; listen = \"unix:c.sock\"; });",
+			    settings);
+	server_signal(&manager.server, SIGHUP);
+	server_wait_notify(&manager.server, "RELOADING=1");
+	server_wait_notify(&manager.server, "READY=1");
+	server_read_listening(&manager.server);
+	ck_assert_uint_eq(server_count_log(&manager.server, "not reloaded"), 0);
+	expect_gone(gone);
+	(void)snprintf(path, sizeof path, "%s/b.sock", manager.server.directory);
+	ck_assert_int_lt(access(path, F_OK), 0); /* its file went with it */
+	server_assert_serves(&manager.server, "c", FRAMING_LENGTH);
+	manager_restart(&manager);
+	server_assert_serves(&manager.server, "c", FRAMING_LENGTH);
+	send_frame(stays, "x", 1);
+	expect_frame(stays, "x", 1);
+	hang_up(&stays);
+	manager_stop(&manager);
+}
+END_TEST
+
 START_TEST(datagrams_meanwhile)
 {
+	static const char before[] = "abcde", meanwhile[] = "fghij", answers[] = "ABCDEFGHIJ";
 	CLEANUP(closep) int fd = -1;
 	struct manager manager;
 	const char *address;
@@ -151,17 +211,17 @@ START_TEST(datagrams_meanwhile)
 		address);
 	fd = connect_to(address);
 	for (int round = 0; round < 3; round++) {
-		for (char c = 'a'; c < 'f'; c++)
-			send_all(fd, &c, 1);
+		for (size_t i = 0; i < 5; i++)
+			send_all(fd, &before[i], 1);
 		manager_hand_over(&manager);
-		for (char c = 'f'; c < 'k'; c++)
-			send_all(fd, &c, 1);
+		for (size_t i = 0; i < 5; i++)
+			send_all(fd, &meanwhile[i], 1);
 		manager_resume(&manager);
-		for (char c = 'A'; c < 'K'; c++) {
+		for (size_t i = 0; i < 10; i++) {
 			char got[2];
 
 			ck_assert_int_eq(recv(fd, got, sizeof got, 0), 1);
-			ck_assert_int_eq(got[0], c);
+			ck_assert_int_eq(got[0], answers[i]);
 		}
 	}
 	manager_stop(&manager);
@@ -451,48 +511,98 @@ START_TEST(a_listener_that_is_gone)
 }
 END_TEST
 
-/* Nobody can go on in the middle of another protocol. */
-static void check_other_protocol(const char *before, const char *after)
+/*
+ * A listener that is another one now, beside one that stays: how a client of the first goes on that
+ * has asked something before, and how one begins that comes now.
+ */
+struct other_protocol {
+	const char *before, *after;   /* what the listener is, but its name and address */
+	const char *asked, *answered; /* by a client of before */
+	const char *asks, *hears;     /* the same client, afterwards; NULL: it is closed */
+	const char *young_asks, *young_hears;
+};
+
+static void check_other_protocol(const struct other_protocol *other)
 {
-	CLEANUP(closep) int fd = -1, other = -1, young = -1;
-	char address[64], other_address[64];
+	static const char format[] =
+		"timeouts: { drain = \"300ms\"; }; listeners: ("
+		"{ name = \"a\"; listen = \"%s\"; %s }, { name = \"b\"; listen = \"%s\"; });";
+	CLEANUP(closep) int fd = -1, neighbour = -1, young = -1;
+	char address[64], beside[64];
 	struct manager manager;
 
 	manager_init(&manager);
 	(void)strcpy(address, manager_listen(&manager, "a", "tcp://127.0.0.1:0"));
-	(void)strcpy(other_address, manager_listen(&manager, "b", "tcp://127.0.0.1:0"));
-	manager_start(&manager,
-		      "listeners: ({ name = \"a\"; listen = \"%s\"; %s },"
-		      "{ name = \"b\"; listen = \"%s\"; });",
-		      address, before, other_address);
+	(void)strcpy(beside, manager_listen(&manager, "b", "tcp://127.0.0.1:0"));
+	manager_start(&manager, format, address, other->before, beside);
 	fd = connect_to(address);
-	other = connect_to(other_address);
-	handover_wait_clients(&manager, 2);
-	manager_restart_with(&manager,
-			     "listeners: ({ name = \"a\"; listen = \"%s\"; %s },"
-			     "{ name = \"b\"; listen = \"%s\"; });",
-			     address, after, other_address);
-	expect_gone(fd);
-	send_text(other, "1         x");
-	expect_frame(other, "x", 1);
+	neighbour = connect_to(beside);
+	send_text(fd, other->asked);
+	expect_text(fd, other->answered);
+	send_text(neighbour, "1         x");
+	expect_text(neighbour, "1         x");
+	manager_restart_with(&manager, format, address, other->after, beside);
+	if (other->asks) {
+		send_text(fd, other->asks);
+		expect_text(fd, other->hears);
+	} else {
+		expect_gone(fd);
+	}
+	send_text(neighbour, "1         y");
+	expect_text(neighbour, "1         y");
 	young = connect_to(address);
-	hang_up(&young);
+	send_text(young, other->young_asks);
+	expect_text(young, other->young_hears);
 	manager_stop(&manager);
 }
 
+/* A connection has for life the framing with which it began. */
 START_TEST(another_framing)
 {
-	check_other_protocol("framing = \"length\";", "framing = \"line\";");
-	check_other_protocol("framing = \"line\";", "framing = \"raw\";");
+	static const struct other_protocol cases[] = {
+		{"framing = \"length\";", "framing = \"line\";", "2         ab3", "2         ab",
+		 "         cde", "3         cde", "3 x\n", "3 x\n"},
+		{"framing = \"line\";", "framing = \"raw\";", "ab\nc", "ab\n", "d\n", "cd\n", "x",
+		 "x"},
+		{"framing = \"raw\";", "framing = \"length\";", "ab", "ab", "c", "c", "1         x",
+		 "1         x"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		check_other_protocol(&cases[i]);
 }
 END_TEST
 
+/* Nobody can go on with another service. */
 START_TEST(another_service)
 {
-	check_other_protocol("service = \"chat\";", "");
-	check_other_protocol("", "service = \"chat\";");
-	check_other_protocol("service = \"chat\"; framing = \"line\";",
-			     "service = \"chat\"; framing = \"line\"; dialect = \"text\";");
+	static const char ping[] = "{\"op\":\"ping\"}\n", pong[] = "{\"ok\":true}\n";
+	static const char chat[] = "service = \"chat\"; framing = \"line\";";
+	static const struct other_protocol cases[] = {
+		{chat, "framing = \"line\";", ping, pong, NULL, NULL, "x\n", "x\n"},
+		{"framing = \"line\";", chat, "x\n", "x\n", NULL, NULL, ping, pong},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		check_other_protocol(&cases[i]);
+}
+END_TEST
+
+/* As little as with another framing does a program have to speak with people's words. */
+START_TEST(another_dialect)
+{
+	static const struct other_protocol to_text = {
+		.before = "service = \"chat\"; framing = \"line\";",
+		.after = "service = \"chat\"; framing = \"line\"; dialect = \"text\";",
+		.asked = "{\"op\":\"ping\"}\n",
+		.answered = "{\"ok\":true}\n",
+		.asks = "{\"op\":\"ping\",\"text\":\"x\"}\n",
+		.hears = "{\"ok\":true,\"text\":\"x\"}\n",
+		.young_asks = "",
+		.young_hears = "* you are guest-",
+	};
+
+	check_other_protocol(&to_text);
 }
 END_TEST
 
@@ -588,9 +698,11 @@ int main(void)
 	Suite *suite = suite_create("system_handover_service");
 
 	harness_add(suite, many_restarts_under_load);
+	harness_add(suite, many_restarts_under_short_connections);
 	harness_add(suite, many_clients);
 	harness_add(suite, clients_that_come_between_two_daemons);
 	harness_add(suite, sockets_of_the_daemons_own);
+	harness_add(suite, sockets_of_its_own_can_be_reloaded);
 	harness_add(suite, datagrams_meanwhile);
 	harness_add(suite, client_numbers_go_on);
 	harness_add(suite, what_is_known_of_a_client);
@@ -603,6 +715,7 @@ int main(void)
 	harness_add(suite, a_listener_that_is_gone);
 	harness_add(suite, another_framing);
 	harness_add(suite, another_service);
+	harness_add(suite, another_dialect);
 	harness_add(suite, control_connections);
 	harness_add(suite, a_control_connection_that_has_said_nothing);
 	harness_add(suite, no_descriptor_leaks);

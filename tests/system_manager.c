@@ -117,6 +117,9 @@ static int stand_in(const char *poll_line)
 	for (int i = 0; i < n; i++)
 		(void)fprintf(stderr, "passed %s\n", names[i]);
 	client = find_client(names, n);
+	for (int i = 0; i < n; i++)
+		free(names[i]);
+	free(names);
 	for (;;) {
 		struct pollfd polled[] = {
 			{.fd = told, .events = POLLIN},
@@ -192,6 +195,8 @@ START_TEST(the_order_of_what_is_passed)
 	log = file_read(manager.server.log);
 	ck_assert_ptr_nonnull(
 		strstr(log, "passed echo\npassed " MANAGER_CLIENTS "\npassed " MANAGER_STATE "\n"));
+	send_text(fd, "b");
+	expect_text(fd, "b");
 	manager_stop(&manager);
 }
 END_TEST

@@ -11,6 +11,7 @@
 #include "harness.h"
 
 static char directory[256];
+static const struct instance plain = {.at = (char[]){""}}, named = {.at = (char[]){"@a"}};
 
 static void set_up(void)
 {
@@ -27,14 +28,14 @@ START_TEST(keeps_a_configuration)
 
 	set_up();
 	directory_remove(directory);
-	ck_assert_int_eq(generated_load(directory, &again), -ENOENT);
+	ck_assert_int_eq(generated_load(directory, &plain, &again), -ENOENT);
 	ck_assert_ptr_null(again);
 	ck_assert_int_eq(config_load_builtin(&config), 0);
 	for (int i = 0; i < 2; i++)
-		ck_assert_int_eq(generated_keep(directory, config), 0);
+		ck_assert_int_eq(generated_keep(directory, &plain, config), 0);
 	ck_assert_int_eq(stat(directory, &status), 0);
 	ck_assert_int_eq(status.st_mode & 07777, 0700);
-	ck_assert_int_eq(generated_load(directory, &again), 0);
+	ck_assert_int_eq(generated_load(directory, &plain, &again), 0);
 
 	out = open_memstream(&text, &len);
 	ck_assert_int_eq(config_print(config, out), 0);
@@ -50,8 +51,8 @@ START_TEST(keeps_a_configuration)
 }
 END_TEST
 
-/* Remembers these units, and asserts which are gone then: names separated by a space. */
-static void remember(const char *units, const char *gone)
+/* Remembers an instance's units, and asserts which are gone then: names separated by a space. */
+static void remember_of(const struct instance *instance, const char *units, const char *gone)
 {
 	struct socket_unit all[4] = {0};
 	struct socket_units given = {.units = all};
@@ -60,7 +61,7 @@ static void remember(const char *units, const char *gone)
 
 	for (char *name = strtok_r(copy, " ", &rest); name; name = strtok_r(NULL, " ", &rest))
 		all[given.n++].name = name;
-	ck_assert_int_eq(generated_remember(directory, &given, &names), 0);
+	ck_assert_int_eq(generated_remember(directory, instance, &given, &names), 0);
 	for (size_t i = 0; i < names.n; i++) {
 		if (i > 0)
 			(void)strcat(text, " ");
@@ -69,6 +70,11 @@ static void remember(const char *units, const char *gone)
 	ck_assert_str_eq(text, gone);
 	unit_names_done(&names);
 	free(copy);
+}
+
+static void remember(const char *units, const char *gone)
+{
+	remember_of(&plain, units, gone);
 }
 
 START_TEST(remembers_units_that_are_gone)
@@ -87,6 +93,25 @@ START_TEST(remembers_units_that_are_gone)
 }
 END_TEST
 
+START_TEST(keeps_instances_apart)
+{
+	struct config *config = NULL;
+
+	set_up();
+	directory_remove(directory);
+	ck_assert_int_eq(config_load_builtin(&config), 0);
+	ck_assert_int_eq(generated_keep(directory, &named, config), 0);
+	config_free(config);
+	ck_assert_int_eq(generated_load(directory, &plain, &config), -ENOENT);
+	ck_assert_int_eq(generated_load(directory, &named, &config), 0);
+	config_free(config);
+	remember("a.socket", "");
+	remember_of(&named, "a@a.socket", "");
+	remember("b.socket", "a.socket");
+	remember_of(&named, "b@a.socket", "a@a.socket");
+}
+END_TEST
+
 START_TEST(does_without_a_place)
 {
 	struct config *config = NULL;
@@ -95,7 +120,7 @@ START_TEST(does_without_a_place)
 	remember("a.socket", "");
 	remember("b.socket", "");
 	ck_assert_int_eq(config_load_builtin(&config), 0);
-	ck_assert_int_eq(generated_keep(directory, config), -ENOTDIR);
+	ck_assert_int_eq(generated_keep(directory, &plain, config), -ENOTDIR);
 	config_free(config);
 }
 END_TEST
@@ -106,6 +131,7 @@ int main(void)
 
 	harness_add(suite, keeps_a_configuration);
 	harness_add(suite, remembers_units_that_are_gone);
+	harness_add(suite, keeps_instances_apart);
 	harness_add(suite, does_without_a_place);
 	return harness_main(suite);
 }

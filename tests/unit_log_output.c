@@ -344,7 +344,7 @@ static uint64_t per_thread;
 static void *write_many(void *argument)
 {
 	for (uint64_t i = 0; i < per_thread; i++)
-		log_write(LOG_STOPPING, NULL, "thread %i %llu %0400i", (int)(intptr_t)argument,
+		log_write(LOG_STOPPING, NULL, "thread %i %llu %0400i", *(const int *)argument,
 			  (unsigned long long)i, 0);
 	return NULL;
 }
@@ -353,28 +353,34 @@ static void *write_many(void *argument)
 START_TEST(test_threads)
 {
 	pthread_t threads[THREADS];
+	int numbers[THREADS];
 	uint64_t next[THREADS] = {0}, seen = 0, counted = 0;
 	struct buffer text = {0};
 	int log = use_pipe();
 
 	per_thread = harness_rounds(4000, 1500);
-	for (intptr_t i = 0; i < THREADS; i++)
-		ck_assert_int_eq(pthread_create(&threads[i], NULL, write_many, (void *)i), 0);
+	for (int i = 0; i < THREADS; i++) {
+		numbers[i] = i;
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, write_many, &numbers[i]), 0);
+	}
 	while (seen + counted < THREADS * per_thread) {
 		const char *line = go_on(log, &text), *end;
 
 		for (; (end = strchr(line, '\n')); line = end + 1) {
-			unsigned long long number;
-			int thread;
+			const char *entry = text_of(line);
+			unsigned long number = strtoul(entry, NULL, 10), thread;
+			char *rest;
 
-			if (sscanf(text_of(line), "thread %i %llu", &thread, &number) == 2) {
-				REQUIRE(thread >= 0 && thread < THREADS && number >= next[thread]);
-				next[thread] = number + 1;
-				seen++;
-			} else {
-				REQUIRE(sscanf(text_of(line), "%llu entr", &number) == 1);
+			if (strncmp(entry, "thread ", 7) != 0) {
+				REQUIRE(number > 0);
 				counted += number;
+				continue;
 			}
+			thread = strtoul(entry + 7, &rest, 10);
+			number = strtoul(rest, NULL, 10);
+			REQUIRE(thread < THREADS && number >= next[thread]);
+			next[thread] = number + 1;
+			seen++;
 		}
 		buffer_consume(&text, (size_t)(line - (const char *)text.data));
 	}

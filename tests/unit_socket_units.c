@@ -18,9 +18,8 @@ struct made {
 	struct config_problems problems;
 };
 
-static struct made make(const char *text, const char *source)
+static struct made make_of(const char *text, const struct socket_units_setup *setup)
 {
-	const struct socket_units_setup setup = {"retortd", "retortd-", "/run/retort", source};
 	struct made made = {0};
 	struct config *config = NULL;
 	char path[256];
@@ -30,9 +29,21 @@ static struct made make(const char *text, const char *source)
 	/* As in the generator: no name is looked up elsewhere. */
 	ck_assert_int_eq(__nss_configure_lookup("hosts", "files"), 0);
 	ck_assert_int_eq(config_salvage(path, &config, &made.problems), 0);
-	ck_assert_int_eq(socket_units_make(config, &setup, &made.units, &made.problems), 0);
+	ck_assert_int_eq(socket_units_make(config, setup, &made.units, &made.problems), 0);
 	config_free(config);
 	return made;
+}
+
+static struct made make(const char *text, const char *source)
+{
+	const struct socket_units_setup setup = {.service = "retortd",
+						 .prefix = "retortd-",
+						 .at = "",
+						 .target = "retortd-sockets.target",
+						 .directory = "/run/retort",
+						 .source = source};
+
+	return make_of(text, &setup);
 }
 
 static void made_done(struct made *made)
@@ -88,6 +99,47 @@ START_TEST(is_whole)
 	ck_assert_int_eq(socket_units_drop_in(&made.units, &drop_in), 0);
 	ck_assert_str_eq(drop_in, "# Made by retortd-generator(8).\n\n[Service]\n"
 				  "Sockets=retortd-a-B_1.c.socket\n");
+}
+END_TEST
+
+START_TEST(is_of_an_instance)
+{
+	const struct socket_units_setup setup = {.service = "retortd@x-y_z",
+						 .prefix = "retortd-",
+						 .at = "@x-y_z",
+						 .target = "retortd-sockets@x-y_z.target",
+						 .directory = "/run/retort-x-y_z",
+						 .source = "/etc/retortd@x-y_z.conf"};
+	CLEANUP(made_done)
+	struct made made = make_of("listeners: ( { name = \"a\"; listen = [ \"tcp://*:80\", "
+				   "\"unix:a.sock\", \"tcp://[::]:81\" ]; } );",
+				   &setup);
+	CLEANUP(freep) char *drop_in = NULL;
+
+	ck_assert_uint_eq(made.problems.n, 0);
+	ck_assert_uint_eq(made.units.n, 2);
+	ck_assert_str_eq(made.units.units[0].name, "retortd-a@x-y_z.socket");
+	ck_assert_str_eq(made.units.units[0].text,
+			 "# Made by retortd-generator(8) of /etc/retortd@x-y_z.conf: do not edit "
+			 "this, but that.\n"
+			 "\n"
+			 "[Unit]\n"
+			 "Description=Listener \"a\" of retortd@x-y_z\n"
+			 "Documentation=man:retortd-generator(8) man:retortd.conf(5)\n"
+			 "SourcePath=/etc/retortd@x-y_z.conf\n"
+			 "StopPropagatedFrom=retortd-sockets@x-y_z.target\n"
+			 "\n"
+			 "[Socket]\n"
+			 "Service=retortd@x-y_z.service\n"
+			 "FileDescriptorName=a\n"
+			 "ListenStream=[::]:80\n"
+			 "ListenStream=/run/retort-x-y_z/a.sock\n"
+			 "BindIPv6Only=both\nSocketMode=0666\n" END);
+	ck_assert_str_eq(made.units.units[1].name, "retortd-a:ipv6@x-y_z.socket");
+	ck_assert_int_eq(socket_units_drop_in(&made.units, &drop_in), 0);
+	ck_assert_str_eq(drop_in, "# Made by retortd-generator(8).\n\n[Service]\n"
+				  "Sockets=retortd-a@x-y_z.socket\n"
+				  "Sockets=retortd-a:ipv6@x-y_z.socket\n");
 }
 END_TEST
 
@@ -148,7 +200,7 @@ START_TEST(gives_the_ipv6_wildcard_a_unit_of_its_own)
 	ck_assert_str_eq(made.units.units[0].name, "retortd-a.socket");
 	ck_assert_str_eq(sockets_of(&made, 0), "ListenStream=[::]:80\nListenStream=[::1]:82\n"
 					       "BindIPv6Only=both\n" END);
-	ck_assert_str_eq(made.units.units[1].name, "retortd-a@ipv6.socket");
+	ck_assert_str_eq(made.units.units[1].name, "retortd-a:ipv6.socket");
 	ck_assert_str_eq(sockets_of(&made, 1),
 			 "ListenStream=[::]:81\nBindIPv6Only=ipv6-only\n" END);
 }
@@ -241,6 +293,7 @@ int main(void)
 	TCase *tables = tcase_create("tables");
 
 	harness_add(suite, is_whole);
+	harness_add(suite, is_of_an_instance);
 	tcase_add_loop_test(tables, tells_what_the_daemon_would_open, 0, ARRAY_SIZE(listeners));
 	tcase_add_loop_test(tables, keeps_what_it_can, 0, ARRAY_SIZE(bad));
 	suite_add_tcase(suite, tables);

@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include "harness.h"
 #include "identity.h"
 #include "looks.h"
+#include "resolver.h"
 #include "users.h"
 
 /* ---- looks ---- */
@@ -178,17 +180,90 @@ END_TEST
 
 /* ---- users ---- */
 
+enum { ANSWER = 7 };
+
+static struct mailbox mailbox = {.fd = -1};
+
 static struct users *new_users(void)
 {
-	struct users *users = users_new();
+	struct users *users;
 
-	ck_assert_ptr_nonnull(users);
+	ck_assert_int_eq(mailbox_init(&mailbox), 0);
+	ck_assert_int_eq(users_new(&mailbox, ANSWER, &users), 0);
 	return users;
+}
+
+static void free_users(struct users *users)
+{
+	users_free(users);
+	mailbox_done(&mailbox);
+}
+
+/* Waits for the answer that is lacked, and takes all that come before it. */
+static bool settle(struct users *users)
+{
+	struct list waiter, ready = LIST_INIT(ready);
+
+	if (!users_lacks(users))
+		return false;
+	list_init(&waiter);
+	users_wait(users, &waiter);
+	while (list_empty(&ready)) {
+		struct pollfd polled = {.fd = mailbox.fd, .events = POLLIN};
+		struct letter *letter, *next;
+
+		ck_assert_int_eq(poll(&polled, 1, harness_patience()), 1);
+		for (letter = mailbox_collect(&mailbox); letter; letter = next) {
+			next = letter->next;
+			ck_assert_uint_eq(letter->kind, ANSWER);
+			users_answered(users, CONTAINER_OF(letter, struct question, letter),
+				       &ready);
+		}
+	}
+	ck_assert_ptr_eq(ready.next, &waiter);
+	list_remove(&waiter);
+	users_begin(users);
+	return true;
+}
+
+static const char *name_of(struct users *users, uid_t uid)
+{
+	const char *name;
+
+	do
+		name = users_name(users, uid);
+	while (settle(users));
+	return name;
+}
+
+static const char *find(struct users *users, const char *name)
+{
+	const char *user;
+
+	do
+		user = users_find(users, name);
+	while (settle(users));
+	return user;
+}
+
+static bool matches(struct users *users, const char *user, const struct identity *identity,
+		    char *const *admins, size_t n)
+{
+	bool result;
+
+	do
+		result = users_match(users, user, identity, admins, n);
+	while (settle(users));
+	return result;
 }
 
 static void resembles(struct users *users, const char *nick, const char *expected)
 {
-	const char *user = users_resemble(users, nick);
+	const char *user;
+
+	do
+		user = users_resemble(users, nick);
+	while (settle(users));
 
 	if (expected)
 		ck_assert_msg(user && strcmp(user, expected) == 0, "%s is taken for %s", nick,
@@ -202,11 +277,11 @@ START_TEST(test_names)
 	struct users *users = new_users();
 
 	for (int round = 0; round < 2; round++) {
-		ck_assert_str_eq(users_name(users, 0), "root");
-		ck_assert_str_eq(users_name(users, 3999999999), "3999999999");
+		ck_assert_str_eq(name_of(users, 0), "root");
+		ck_assert_str_eq(name_of(users, 3999999999), "3999999999");
 		users_forget(users);
 	}
-	users_free(users);
+	free_users(users);
 	users_free(NULL);
 }
 END_TEST
@@ -216,14 +291,14 @@ START_TEST(test_find)
 	struct users *users = new_users();
 
 	for (int round = 0; round < 2; round++) {
-		ck_assert_str_eq(users_find(users, "root"), "root");
-		ck_assert_str_eq(users_find(users, "RooT"), "root");
-		ck_assert_str_eq(users_find(users, "\uff32OOT"), "root");
-		ck_assert_ptr_null(users_find(users, "r00t"));
-		ck_assert_ptr_null(users_find(users, "nobody-has-this"));
+		ck_assert_str_eq(find(users, "root"), "root");
+		ck_assert_str_eq(find(users, "RooT"), "root");
+		ck_assert_str_eq(find(users, "\uff32OOT"), "root");
+		ck_assert_ptr_null(find(users, "r00t"));
+		ck_assert_ptr_null(find(users, "nobody-has-this"));
 		users_forget(users);
 	}
-	users_free(users);
+	free_users(users);
 }
 END_TEST
 
@@ -248,7 +323,7 @@ START_TEST(test_resemble_user_of_system)
 		resembles(users, "roto", NULL);
 		users_forget(users);
 	}
-	users_free(users);
+	free_users(users);
 }
 END_TEST
 
@@ -264,7 +339,7 @@ static void write_passwd(const char *path, const char *text)
 /* What the system says is remembered, its "no" as well, until it is to be forgotten. */
 START_TEST(test_listed_and_remembered)
 {
-	struct users *users = new_users();
+	struct users *users;
 	CLEANUP(closep) int fd = -1;
 	char path[128];
 
@@ -274,31 +349,31 @@ START_TEST(test_listed_and_remembered)
 	write_passwd(path, "zzcop:x:70001:70001::/:/bin/sh\nZz.Bob:x:70002:70002::/:/bin/sh\n");
 	if (!harness_private_mounts() || mount(path, "/etc/passwd", NULL, MS_BIND, NULL) < 0) {
 		harness_skip("nothing can be mounted here");
-		users_free(users);
 		return;
 	}
+	users = new_users(); /* whose threads see what this one does */
 	resembles(users, "zzc0p", "zzcop");
 	resembles(users, "ZZ\u0421\u041e\u0420", "zzcop");
 	resembles(users, "zz.b0b", "Zz.Bob");
 	resembles(users, "zzmary", NULL);
-	ck_assert_str_eq(users_find(users, "zz.bob"), "Zz.Bob");
-	ck_assert_str_eq(users_name(users, 70001), "zzcop");
-	ck_assert_str_eq(users_name(users, 70003), "70003");
+	ck_assert_str_eq(find(users, "zz.bob"), "Zz.Bob");
+	ck_assert_str_eq(name_of(users, 70001), "zzcop");
+	ck_assert_str_eq(name_of(users, 70003), "70003");
 
 	write_passwd(path, "zzmary:x:70003:70003::/:/bin/sh\n");
-	ck_assert_str_eq(users_find(users, "zz.bob"), "Zz.Bob");
+	ck_assert_str_eq(find(users, "zz.bob"), "Zz.Bob");
 	resembles(users, "zzc0p", "zzcop");
 	resembles(users, "zzmary", NULL);
-	ck_assert_str_eq(users_name(users, 70001), "zzcop");
-	ck_assert_str_eq(users_name(users, 70003), "70003");
+	ck_assert_str_eq(name_of(users, 70001), "zzcop");
+	ck_assert_str_eq(name_of(users, 70003), "70003");
 
 	users_forget(users);
-	ck_assert_ptr_null(users_find(users, "zz.bob"));
+	ck_assert_ptr_null(find(users, "zz.bob"));
 	resembles(users, "zzc0p", NULL);
 	resembles(users, "zzmary", "zzmary");
-	ck_assert_str_eq(users_name(users, 70001), "70001");
-	ck_assert_str_eq(users_name(users, 70003), "zzmary");
-	users_free(users);
+	ck_assert_str_eq(name_of(users, 70001), "70001");
+	ck_assert_str_eq(name_of(users, 70003), "zzmary");
+	free_users(users);
 }
 END_TEST
 
@@ -307,15 +382,15 @@ START_TEST(test_those_who_have_spoken)
 	struct users *users = new_users();
 
 	resembles(users, "zz-bob", NULL);
-	ck_assert_ptr_null(users_find(users, "zz-bob"));
+	ck_assert_ptr_null(find(users, "zz-bob"));
 	ck_assert_int_eq(users_add(users, "ZZ-Bob"), 0);
 	ck_assert_int_eq(users_add(users, "ZZ-Bob"), 0);
 	resembles(users, "zz-bob", "ZZ-Bob");
 	resembles(users, "ZZ-BOB", "ZZ-Bob");
 	resembles(users, "zz-b0b", "ZZ-Bob");
 	resembles(users, "zz-bobo", NULL);
-	ck_assert_str_eq(users_find(users, "zz-bob"), "ZZ-Bob");
-	ck_assert_ptr_null(users_find(users, "zz-b0b"));
+	ck_assert_str_eq(find(users, "zz-bob"), "ZZ-Bob");
+	ck_assert_ptr_null(find(users, "zz-b0b"));
 
 	/* Cyrillic letters that are Latin ones only to the eye. */
 	ck_assert_int_eq(users_add(users, "zzcop"), 0);
@@ -332,7 +407,7 @@ START_TEST(test_those_who_have_spoken)
 	/* What the system said is forgotten, and no more. */
 	users_forget(users);
 	resembles(users, "zz-bob", "ZZ-Bob");
-	users_free(users);
+	free_users(users);
 }
 END_TEST
 
@@ -349,8 +424,8 @@ START_TEST(test_flood)
 		if (i % 1000 == 0)
 			resembles(users, "root", "root");
 	}
-	ck_assert_str_eq(users_name(users, 0), "root");
-	users_free(users);
+	ck_assert_str_eq(name_of(users, 0), "root");
+	free_users(users);
 }
 END_TEST
 
@@ -361,24 +436,25 @@ START_TEST(test_nobody_can_say)
 	struct rlimit usual, none;
 
 	/* Nothing but this may be asked before, or modules that need no descriptor are loaded. */
-	ck_assert_str_eq(users_name(users, 0), "root");
+	ck_assert_str_eq(name_of(users, 0), "root");
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &usual), 0);
 	none = usual;
 	none.rlim_cur = 3;
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
 	errno = 0;
 	if (!getpwnam("root") && errno == EMFILE) {
-		ck_assert_str_eq(users_name(users, 0), "root");
+		ck_assert_str_eq(name_of(users, 0), "root");
 		resembles(users, "zz-unknown", "");
-		ck_assert_ptr_null(users_find(users, "zz-unknown"));
+		ck_assert_ptr_null(find(users, "zz-unknown"));
 		users_forget(users);
-		ck_assert_ptr_null(users_name(users, 0));
+		ck_assert_ptr_null(name_of(users, 0));
 	} else {
 		harness_skip("users can be asked for without a descriptor here");
 	}
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &usual), 0);
+	users_forget(users); /* that nobody could say is known for a moment */
 	resembles(users, "zz-unknown", NULL);
-	users_free(users);
+	free_users(users);
 }
 END_TEST
 
@@ -392,20 +468,20 @@ START_TEST(test_match)
 	struct users *users = new_users();
 
 	for (int round = 0; round < 2; round++) {
-		ck_assert(users_match(users, "root", &in_other, admins, 4));
-		ck_assert(users_match(users, "zz-anna", &in_other, admins, 4));
-		ck_assert(users_match(users, "zz-bob", &in_root, admins, 4));
-		ck_assert(!users_match(users, "zz-bob", &in_other, admins, 4));
-		ck_assert(!users_match(users, "Root", &in_other, admins, 4));
-		ck_assert(!users_match(users, "@root", &in_other, admins, 4));
-		ck_assert(!users_match(users, NULL, &guest, admins, 4));
-		ck_assert(!users_match(users, NULL, NULL, admins, 4));
-		ck_assert(users_match(users, "root", NULL, admins, 4));
-		ck_assert(!users_match(users, "zz-bob", &in_root, admins, 1));
-		ck_assert(!users_match(users, "root", &in_root, NULL, 0));
+		ck_assert(matches(users, "root", &in_other, admins, 4));
+		ck_assert(matches(users, "zz-anna", &in_other, admins, 4));
+		ck_assert(matches(users, "zz-bob", &in_root, admins, 4));
+		ck_assert(!matches(users, "zz-bob", &in_other, admins, 4));
+		ck_assert(!matches(users, "Root", &in_other, admins, 4));
+		ck_assert(!matches(users, "@root", &in_other, admins, 4));
+		ck_assert(!matches(users, NULL, &guest, admins, 4));
+		ck_assert(!matches(users, NULL, NULL, admins, 4));
+		ck_assert(matches(users, "root", NULL, admins, 4));
+		ck_assert(!matches(users, "zz-bob", &in_root, admins, 1));
+		ck_assert(!matches(users, "root", &in_root, NULL, 0));
 		users_forget(users);
 	}
-	users_free(users);
+	free_users(users);
 }
 END_TEST
 

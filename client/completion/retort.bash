@@ -30,6 +30,17 @@ _retort_addresses()
 	compopt -o nospace
 }
 
+_retort_instances()
+{
+	local file
+	for file in /etc/retort/retortd@"$1"*.conf; do
+		if [[ -e $file ]]; then
+			file=${file##*/retortd@}
+			COMPREPLY+=("${file%.conf}")
+		fi
+	done
+}
+
 # Completes the first column of what a command lists: "rooms" or "who". The server is the one of
 # the command line, and what it says is taken as it is, never as words of the shell.
 _retort_names()
@@ -39,13 +50,18 @@ _retort_names()
 	for ((i = 1; i < ${#words[@]} - 1; i++)); do
 		case ${words[i]} in
 		-c | --connect)
-			address=(-c "${words[i + 1]}")
+			address+=(-c "${words[i + 1]}")
+			;;
+		--instance)
+			address+=(--instance "${words[i + 1]}")
 			;;
 		esac
 	done
 	for i in "${words[@]}"; do
 		if [[ $i == --connect=* ]]; then
-			address=(-c "${i#*=}")
+			address+=(-c "${i#*=}")
+		elif [[ $i == --instance=* ]]; then
+			address+=("$i")
 		fi
 	done
 	while IFS=$'\t' read -r name rest; do
@@ -60,7 +76,7 @@ _retort()
 {
 	local current command="" option="" at=0 takes i
 	local -a words
-	local common="--connect --json --timeout --quiet --verbose --help --version"
+	local common="--connect --instance --json --timeout --quiet --verbose --help --version"
 	local commands="ask transform chat say tail rooms who topic ping bench status clients kick"
 	commands+=" ban unban mute unmute reload health"
 
@@ -76,7 +92,7 @@ _retort()
 	fi
 
 	# The command, and which of its arguments the cursor is at.
-	takes="@(-c|--connect|--timeout)"
+	takes="@(-c|--connect|--instance|--timeout)"
 	for ((i = 1; i < ${#words[@]}; i++)); do
 		# shellcheck disable=SC2053 # a pattern
 		if [[ ${words[i]} == $takes ]]; then
@@ -90,19 +106,19 @@ _retort()
 			case $command in
 			ask)
 				common+=" --framing --null --whole"
-				takes="@(-c|--connect|--timeout|-f|--framing)"
+				takes="@(-c|--connect|--instance|--timeout|-f|--framing)"
 				;;
 			transform)
 				common+=" --transform"
-				takes="@(-c|--connect|--timeout|-t|--transform)"
+				takes="@(-c|--connect|--instance|--timeout|-t|--transform)"
 				;;
 			chat)
 				common+=" --lines --bell --nick"
-				takes="@(-c|--connect|--timeout|-n|--lines|--nick)"
+				takes="@(-c|--connect|--instance|--timeout|-n|--lines|--nick)"
 				;;
 			tail)
 				common+=" --lines --since --follow"
-				takes="@(-c|--connect|--timeout|-n|--lines|--since)"
+				takes="@(-c|--connect|--instance|--timeout|-n|--lines|--since)"
 				;;
 			ping)
 				common+=" --count --interval --size --framing"
@@ -115,15 +131,15 @@ _retort()
 				;;
 			kick)
 				common+=" --client --user --room --control"
-				takes="@(-c|--connect|--timeout|--client|--user|--room|--control)"
+				takes="@(-c|--connect|--instance|--timeout|--client|--user|--room|--control)"
 				;;
 			ban | mute)
 				common+=" --user --address --duration --control"
-				takes="@(-c|--connect|--timeout|--user|--address|--duration|--control)"
+				takes="@(-c|--connect|--instance|--timeout|--user|--address|--duration|--control)"
 				;;
 			unban | unmute)
 				common+=" --user --address --control"
-				takes="@(-c|--connect|--timeout|--user|--address|--control)"
+				takes="@(-c|--connect|--instance|--timeout|--user|--address|--control)"
 				;;
 			status)
 				common+=" --control --openmetrics"
@@ -131,7 +147,7 @@ _retort()
 				;;
 			clients | reload | health)
 				common+=" --control"
-				takes="@(-c|--connect|--timeout|--control)"
+				takes="@(-c|--connect|--instance|--timeout|--control)"
 				;;
 			esac
 		fi
@@ -149,6 +165,10 @@ _retort()
 		;;
 	*:-t | *:--transform)
 		_retort_transforms "$current"
+		return
+		;;
+	*:--instance)
+		_retort_instances "$current"
 		return
 		;;
 	*:--control)

@@ -14,6 +14,10 @@ function __retort_transforms
     end
 end
 
+function __retort_instances
+    string replace -rf '^.*/retortd@(.*)\.conf$' '$1' -- /etc/retort/retortd@*.conf
+end
+
 # The first column of what a command lists, "rooms" or "who", at the server of the command line.
 function __retort_list
     set -l words (commandline -opc)
@@ -21,9 +25,13 @@ function __retort_list
     for i in (seq 2 (count $words))
         switch $words[$i]
             case -c --connect
-                test $i -lt (count $words); and set server -c $words[(math $i + 1)]
+                test $i -lt (count $words); and set -a server -c $words[(math $i + 1)]
             case '--connect=*'
-                set server -c (string replace -r '^--connect=' '' -- $words[$i])
+                set -a server -c (string replace -r '^--connect=' '' -- $words[$i])
+            case --instance
+                test $i -lt (count $words); and set -a server --instance $words[(math $i + 1)]
+            case '--instance=*'
+                set -a server $words[$i]
         end
     end
     command retort -q --timeout 1 $server $argv[1] 2>/dev/null | string replace -r '\t.*' ''
@@ -35,8 +43,8 @@ function __retort_first_of
     set -l i 2
     while test $i -le (count $words)
         switch $words[$i]
-            case -c --connect --timeout -n --lines --since --control --client --user --address \
-                    --room --duration
+            case -c --connect --instance --timeout -n --lines --since --control --client --user \
+                    --address --room --duration
                 set i (math $i + 1)
             case '-*'
             case '*'
@@ -53,6 +61,7 @@ end
 
 complete -c retort -f
 complete -c retort -s c -l connect -x -a 'tcp:// udp:// unix:' -d 'Where the server is'
+complete -c retort -l instance -x -a '(__retort_instances)' -d 'Which retortd'
 complete -c retort -l json -d 'One JSON object a line'
 complete -c retort -l timeout -x -d 'For connecting and for each answer'
 complete -c retort -s q -l quiet -d 'Say less'

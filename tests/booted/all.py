@@ -4,8 +4,9 @@
 import sys
 
 import check
+import instances
 import journal
 import lifecycle
 
 if __name__ == "__main__":
-    sys.exit(check.main(check.Booted, lifecycle.Lifecycle, journal.Journal))
+    sys.exit(check.main(check.Booted, lifecycle.Lifecycle, journal.Journal, instances.Instances))

@@ -218,18 +218,63 @@ class Booted(Case):
         self.assertEqual(len(units), 8)
         self.assertEqual(run("systemd-analyze", "verify", "--man=no", *units), "")
 
+    def edit(self, unit, text):
+        """Answers "systemctl edit" with this text, as an administrator does; until the test ends."""
+        editor = Path("/run/editor")
+        editor.write_text(f"#!/bin/sh\ncat >\"$1\" <<'END'\n{text}END\n")
+        editor.chmod(0o755)
+        self.addCleanup(systemctl, "revert", unit)
+        terminal, slave = os.openpty()  # it wants one
+        try:
+            done = subprocess.run(["systemctl", "edit", unit], stdin=slave, stdout=slave,
+                                  stderr=slave, timeout=DEADLINE, check=False,
+                                  env={**os.environ, "SYSTEMD_EDITOR": str(editor)})
+            if done.returncode != 0:
+                self.fail(os.read(terminal, 10000).decode())
+        finally:
+            os.close(terminal)
+            os.close(slave)
+
+    def reaches(self, host, port=9090):
+        """Whether a packet gets through: the kernel drops what an access list is against."""
+        try:
+            socket.create_connection((host, port), timeout=0.3).close()
+        except (TimeoutError, PermissionError):
+            return False
+        return True
+
     def test_obeys_an_access_list_of_the_kernel(self):
+        with connect(("::1", 9090)) as connection:
+            connection.settimeout(0.3)
+            self.edit("retortd-upper.socket",
+                      "[Socket]\nIPAddressDeny=any\nIPAddressAllow=127.0.0.1 192.0.2.0/24\n")
+            # At once, and whoever is connected is no exception.
+            with self.assertRaises((TimeoutError, PermissionError)):
+                connection.sendall(b"hello")
+                connection.recv(5)
+        self.assertFalse(self.reaches("::1"))
+        self.assertEqual(answer(("127.0.0.1", 9090), b"hello", 5), b"HELLO")
+        # It is this listener's alone.
+        self.assertTrue(self.reaches("::1", 33333))
+        # It stays with the listener.
+        systemctl("restart", "retortd")
+        self.assertFalse(self.reaches("::1"))
+        systemctl("stop", "retortd")
+        systemctl("start", "retortd")
+        self.assertFalse(self.reaches("::1"))
+        systemctl("revert", "retortd-upper.socket")
+        systemctl("daemon-reload")
+        self.assertTrue(self.reaches("::1"))
+
+    def test_obeys_an_access_list_for_all_listeners(self):
         drop_in = DROP_INS / "retortd-.socket.d/access.conf"
         drop_in.parent.mkdir(parents=True, exist_ok=True)
         drop_in.write_text("[Socket]\nIPAddressDeny=any\nIPAddressAllow=127.0.0.1\n")
         systemctl("stop", "retortd")
-        systemctl("daemon-reload")
-        systemctl("start", "retortd")
-        self.assertEqual(answer(("127.0.0.1", 9090), b"hello", 5), b"HELLO")
-        with socket.socket(socket.AF_INET6) as connection:
-            connection.settimeout(0.5)
-            with self.assertRaises(OSError):
-                connection.connect(("::1", 9090))
+        self.serve('listeners: ( { name = "a"; listen = [ "tcp://*:5001", "tcp://[::]:5002" ]; } );')
+        self.assertTrue(self.reaches("127.0.0.1", 5001))
+        for port in 5001, 5002:
+            self.assertFalse(self.reaches("::1", port))
 
     # ---- chat ----
 
@@ -315,6 +360,12 @@ class Booted(Case):
         # Nobody was refused by the others meanwhile: they have never been closed.
         self.assertEqual((listening_inode(5002), os.stat("/run/retort/chat.sock").st_ino),
                          (b, chat))
+        # A wildcard takes IPv4 as well, or does no longer, or again.
+        for host, takes in ("*", True), ("[::]", False), ("*", True):
+            self.serve(small(f'"tcp://{host}:5004"'))
+            self.assertEqual(answer(("::1", 5004), b"abc\n", 4), b"abc\n")
+            self.assertEqual(refuses(("127.0.0.1", 5004)), not takes)
+            self.assertEqual(listening_inode(5002), b)
         self.serve('listeners: ( { name = "b"; listen = "tcp://localhost:5002"; } );')
         self.assertEqual(listening_inode(5002), b)
         self.assertTrue(refuses(("127.0.0.1", 5003)))
@@ -381,12 +432,14 @@ class Booted(Case):
             self.addCleanup(stop.wait, DEADLINE)
             self.assertEqual(receive(connection, 100), b"error: shutting down\n")
         self.assertEqual(stop.wait(DEADLINE), 0)
-        self.assertTrue(refuses(("127.0.0.1", 33333)))
-        self.assertTrue(refuses("/run/retort/chat.sock"))
+        # The command does not wait for the sockets.
+        for address in ("127.0.0.1", 33333), "/run/retort/chat.sock":
+            wait_for(lambda address=address: refuses(address), "the socket is closed")
         self.assertEqual(properties("retortd", "ActiveState", "Result"),
                          {"ActiveState": "inactive", "Result": "success"})
         for unit in "retortd.socket", "retortd-chat.socket":
-            self.assertEqual(properties(unit, "ActiveState"), "inactive")
+            wait_for(lambda unit=unit: properties(unit, "ActiveState") == "inactive",
+                     f"{unit} is inactive")
 
     def test_does_not_try_again_what_cannot_work(self):
         CONF.write_text(small() + "nonsense = 1;\n")

@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A restart while the name service does not answer: the connection of somebody whose name is not
+known yet is handed over like all others, and the next process finds out who it is."""
+
+import array
+import os
+import pwd
+import select
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent
+BUILD = Path(os.environ.get("RETORT_BUILD", TOP / "build"))
+PRELOAD = BUILD / "tests" / "preload_names.so"
+DEADLINE = 60  # seconds, for anything
+HOLDS, HELD = 0, 4  # where the numbers are in the file that the preloaded library goes by
+
+CONFIG = """
+timeouts: {{ drain = "100ms"; }};
+listeners: ( {{ name = "line"; service = "chat"; framing = "line"; listen = "unix:line.sock"; }} );
+chat: {{ rooms: ( {{ name = "own"; members = [ "{}" ]; }} ); }};
+"""
+
+# A process cannot know its own $LISTEN_PID before it is there.
+EXEC = ('import os, sys; fds = [int(fd) for fd in sys.argv[1].split(",") if fd]\n'
+        'os.environ["LISTEN_PID"] = str(os.getpid())\n'
+        'copies = [os.dup2(os.dup(fd), 1000 + i) for i, fd in enumerate(fds)]\n'
+        'for i, fd in enumerate(copies): os.dup2(fd, 3 + i); os.close(fd)\n'
+        'os.execv(sys.argv[2], sys.argv[2:])\n')
+
+
+class Restart(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.top = Path(directory.name)
+        self.names = self.top / "names"
+        self.names.write_bytes(struct.pack("ii64s", 0, 0, str(os.geteuid()).encode()))
+        self.me = pwd.getpwuid(os.geteuid()).pw_name
+        self.conf = self.top / "retortd.conf"
+        self.conf.write_text(CONFIG.format(self.me))
+        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(self.notify.close)
+        self.notify.bind(str(self.top / "notify"))
+        self.notify.settimeout(DEADLINE)
+        self.stored = []  # pairs of a name and a descriptor
+        self.log = open(self.top / "log", "w+", encoding="utf-8")
+        self.addCleanup(self.log.close)
+
+    def start(self):
+        """Starts a daemon, with all that was stored, and waits until it serves."""
+        fds, names = [fd for _, fd in self.stored], [name for name, _ in self.stored]
+        environment = {**os.environ, "NOTIFY_SOCKET": str(self.top / "notify"), "FDSTORE": "64",
+                       "RUNTIME_DIRECTORY": str(self.top), "LISTEN_FDNAMES": ":".join(names),
+                       "LISTEN_FDS": str(len(fds)), "STATE_DIRECTORY": str(self.top / "state"),
+                       "LD_PRELOAD": str(PRELOAD), "RETORT_TEST_NAMES": str(self.names)}
+        if not fds:
+            del environment["LISTEN_FDS"], environment["LISTEN_FDNAMES"]
+        daemon = subprocess.Popen(
+            ["python3", "-c", EXEC, ",".join(map(str, fds)), BUILD / "retortd", "-c", self.conf],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, pass_fds=fds,
+            env=environment)
+        self.addCleanup(daemon.wait)
+        self.addCleanup(daemon.kill)
+        for fd in fds:
+            os.close(fd)
+        self.stored = []
+        while "READY=1" not in self.receive():
+            pass
+        return daemon
+
+    def receive(self):
+        """Returns the lines of one notification; what is to be stored is."""
+        text, ancillary, _, _ = self.notify.recvmsg(4096, socket.CMSG_SPACE(64 * 4))
+        lines, fds = text.decode().split("\n"), array.array("i")
+        for _, _, data in ancillary:
+            fds.frombytes(data)
+        name = next((line[7:] for line in lines if line.startswith("FDNAME=")), None)
+        for fd in fds:
+            if "FDSTORE=1" in lines:
+                self.stored.append((name, fd))
+            else:
+                os.close(fd)  # which is all that a barrier waits for
+        return lines
+
+    def hold(self, holds):
+        with open(self.names, "r+b") as file:
+            file.seek(HOLDS)
+            file.write(struct.pack("i", holds))
+
+    def await_held(self):
+        deadline = time.monotonic() + DEADLINE
+        while struct.unpack_from("i", self.names.read_bytes(), HELD)[0] == 0:
+            self.assertLess(time.monotonic(), deadline, "the name service is not asked")
+            time.sleep(0.001)
+
+    def test_who_is_not_known_yet_is_handed_over(self):
+        daemon = self.start()
+        self.hold(1)
+        client = socket.socket(socket.AF_UNIX)
+        self.addCleanup(client.close)
+        client.settimeout(DEADLINE)
+        client.connect(str(self.top / "line.sock"))
+        self.await_held()
+
+        daemon.terminate()
+        while daemon.poll() is None:
+            if select.select([self.notify], [], [], 0.01)[0]:
+                self.receive()
+        while select.select([self.notify], [], [], 0)[0]:
+            self.receive()
+        self.log.seek(0)
+        log = self.log.read()
+        self.assertIn("handed 1 connections", log)
+        self.assertEqual(daemon.returncode, 0, log)
+
+        self.hold(0)
+        self.names.write_bytes(struct.pack("ii64s", 0, 0, b""))
+        daemon = self.start()
+        client.sendall(b'{"op":"join","room":"own","id":1}\n')
+        reply = client.makefile(encoding="utf-8").readline()
+        self.assertIn('"ok":true', reply)  # which only this user is told
+        daemon.terminate()
+        while daemon.poll() is None:
+            if select.select([self.notify], [], [], 0.01)[0]:
+                self.receive()
+        for _, fd in self.stored:
+            os.close(fd)
+
+
+if __name__ == "__main__":
+    if os.environ.get("SANITIZE"):
+        print("skipped: a checker has these calls of its own")
+        raise SystemExit(77)
+    program = unittest.main(exit=False)
+    result = program.result
+    bad = len(result.failures) + len(result.errors)
+    print(f"{result.testsRun - bad} passed, {bad} failed")
+    raise SystemExit(bool(bad))
