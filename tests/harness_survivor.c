@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct {
@@ -13,8 +14,7 @@ static const struct {
 	[SURVIVOR_LINE] = {"line", "framing = \"line\"; transforms = [ \"upper\" ];"},
 	[SURVIVOR_LENGTH] = {"length", "framing = \"length\"; transforms = [ \"upper\" ];"},
 	[SURVIVOR_CHAT] = {"chat", "service = \"chat\"; framing = \"length\";"},
-	[SURVIVOR_TALK] = {"talk",
-			   "service = \"chat\"; framing = \"line\"; dialect = \"text\";"},
+	[SURVIVOR_TALK] = {"talk", "service = \"chat\"; framing = \"line\"; dialect = \"text\";"},
 };
 
 static bool is_chat(const struct survivor *survivor)
@@ -34,8 +34,9 @@ char *survivor_config(const struct manager *manager, const char *settings, const
 	n = snprintf(line, sizeof line, "%s listeners: (", settings);
 	ck_assert_int_eq(buffer_append(&text, line, (size_t)n), 0);
 	for (size_t i = 0; i < SURVIVOR_KINDS; i++) {
-		n = snprintf(line, sizeof line, "%s{ name = \"%s\"; %s listen = [ \"%s\", \"%s\" ]; }",
-			     i ? ", " : "", listeners[i].name, listeners[i].settings,
+		n = snprintf(line, sizeof line,
+			     "%s{ name = \"%s\"; %s listen = [ \"%s\", \"%s\" ]; }", i ? ", " : "",
+			     listeners[i].name, listeners[i].settings,
 			     manager->sockets[2 * i].address, manager->sockets[2 * i + 1].address);
 		ck_assert_int_eq(buffer_append(&text, line, (size_t)n), 0);
 	}
@@ -167,8 +168,8 @@ static void got(struct survivor *survivor, const char *token, size_t len)
 	ck_assert_uint_lt(len, SURVIVOR_TOKEN);
 	if (survivor->n_got == survivor->got_size) {
 		survivor->got_size = 2 * survivor->got_size + 16;
-		survivor->got = reallocarray(survivor->got, survivor->got_size,
-					     sizeof *survivor->got);
+		survivor->got =
+			reallocarray(survivor->got, survivor->got_size, sizeof *survivor->got);
 		ck_assert_ptr_nonnull(survivor->got);
 	}
 	memcpy(survivor->got[survivor->n_got], token, len);
@@ -206,8 +207,8 @@ static void take_object(struct survivor *survivor, struct bytes body)
 	} else {
 		survivor->answered++;
 		survivor->refused += !json_is_true(json_object_get(object, "ok"));
-		ck_assert_msg(survivor->refused <= survivor->may_be_refused, "%.*s",
-			      (int)body.len, (const char *)body.data);
+		ck_assert_msg(survivor->refused <= survivor->may_be_refused, "%.*s", (int)body.len,
+			      (const char *)body.data);
 	}
 	json_decref(object);
 }
@@ -249,13 +250,13 @@ static void take_chat(struct survivor *survivor)
 
 static void take_owed(struct survivor *survivor)
 {
-	ck_assert_msg(survivor->input.len <= survivor->owed.len &&
-			      memcmp(survivor->input.data, survivor->owed.data,
-				     survivor->input.len) == 0,
-		      "a %s client got what it is not owed: %.*s instead of %.*s",
-		      listeners[survivor->kind].name, (int)MIN(survivor->input.len, 60ul),
-		      (char *)survivor->input.data, (int)MIN(survivor->owed.len, 60ul),
-		      (char *)survivor->owed.data);
+	ck_assert_msg(
+		survivor->input.len <= survivor->owed.len &&
+			memcmp(survivor->input.data, survivor->owed.data, survivor->input.len) == 0,
+		"a %s client got what it is not owed: %.*s instead of %.*s",
+		listeners[survivor->kind].name, (int)MIN(survivor->input.len, 60ul),
+		(char *)survivor->input.data, (int)MIN(survivor->owed.len, 60ul),
+		(char *)survivor->owed.data);
 	buffer_consume(&survivor->owed, survivor->input.len);
 	survivor->input.len = 0;
 }
@@ -382,8 +383,8 @@ void survivor_done(struct survivor *survivor)
 
 bool survivor_is_served(struct survivor *survivor)
 {
-	static const char *const questions[] = {[SURVIVOR_CHAT] = "{'op':'ping','text':'x'}",
-						[SURVIVOR_TALK] = "/topic"};
+	static const char *const questions[] = {
+		[SURVIVOR_CHAT] = "{'op':'ping','text':'x'}", [SURVIVOR_TALK] = "/topic"};
 
 	survivor_send_rest(survivor);
 	survivor_await(survivor, -1);
@@ -419,9 +420,9 @@ static void read_log(struct chatter *chatter, const char *room, struct survivor_
 	size_t n;
 
 	do {
-		json_t *reply = chatter_ask(
-			chatter, "{'op':'history','room':'%s','after':%zu,'limit':1000}", room,
-			log->n);
+		json_t *reply = chatter_ask(chatter,
+					    "{'op':'history','room':'%s','after':%zu,'limit':1000}",
+					    room, log->n);
 		const json_t *messages = json_object_get(reply, "messages");
 
 		n = json_array_size(messages);
@@ -458,8 +459,8 @@ static void hold_against(struct survivor *survivor, const struct survivor_log *l
 			survivor->seq++;
 	}
 	for (size_t i = survivor->seq; i < log->n; i++) {
-		const bool is_next = want < survivor->n_got &&
-				     strcmp(survivor->got[want], log->tokens[i]) == 0;
+		const bool is_next =
+			want < survivor->n_got && strcmp(survivor->got[want], log->tokens[i]) == 0;
 
 		/* Somebody who catches up out of the log may be told their own as well. */
 		if (!is_next && is_own(survivor, log->tokens[i]))
@@ -511,4 +512,24 @@ void survivor_log_done(struct survivor_log *log)
 {
 	free(log->tokens);
 	*log = (struct survivor_log){0};
+}
+
+/* ---- the run ---- */
+
+size_t survivor_rounds(size_t usual)
+{
+	const char *given = getenv("RETORT_TEST_ROUNDS");
+
+	return given ? strtoul(given, NULL, 10) : usual;
+}
+
+void survivor_add(Suite *suite, const TTest *test)
+{
+	TCase *tcase = tcase_create(test->name);
+
+	/* Half a second each is plenty. */
+	tcase_set_timeout(tcase, 4.0 * harness_patience() / 1000 +
+					 (double)survivor_rounds(0) * (harness_slow() ? 5 : 0.5));
+	tcase_add_test(tcase, test);
+	suite_add_tcase(suite, tcase);
 }

@@ -30,12 +30,12 @@ struct survivor_log {
 struct survivor {
 	enum survivor_kind kind;
 	bool on_unix;
-	int fd; /* owned; -1: none */
-	bool lost; /* the daemon has closed it */
-	bool careless; /* whatever comes is right */
-	struct buffer input;	/* that is not taken apart yet */
-	struct buffer output;	/* that the socket did not take yet */
-	uint64_t sent;		/* messages so far */
+	int fd;		      /* owned; -1: none */
+	bool lost;	      /* the daemon has closed it */
+	bool careless;	      /* whatever comes is right */
+	struct buffer input;  /* that is not taken apart yet */
+	struct buffer output; /* that the socket did not take yet */
+	uint64_t sent;	      /* messages so far */
 	/* Of a transform: */
 	struct buffer owed; /* the bytes that are to come */
 	struct buffer rest; /* of a message of which a part is sent; what it is owed is in owed */
@@ -43,9 +43,9 @@ struct survivor {
 	char nick[40], room[40];
 	unsigned asked, answered, refused;
 	unsigned may_be_refused; /* as many of its requests may be */
-	uint64_t seq;	    /* up to here all that was said has been held against the log */
-	uint64_t seen;	    /* the number that has come last; not known in the text dialect */
-	uint64_t told;	    /* of others, the judge aside, and of what is no message */
+	uint64_t seq;		 /* up to here all that was said has been held against the log */
+	uint64_t seen;		 /* the number that has come last; not known in the text dialect */
+	uint64_t told;		 /* of others, the judge aside, and of what is no message */
 	char (*got)[SURVIVOR_TOKEN]; /* what has come since seq; owned */
 	size_t n_got, got_size;
 };
@@ -54,8 +54,9 @@ struct survivor {
 void survivor_prepare(struct manager *manager);
 
 /*
- * The same, unless manager is one already, and starts the service, with listeners for all kinds, rooms "ops" and "quiet", durable,
- * and "memory", not durable; settings stands before all that, and chat within its group.
+ * The same, unless manager is one already, and starts the service, with listeners for all kinds,
+ * rooms "ops" and "quiet", durable, and "memory", not durable; settings stands before all that, and
+ * chat within its group.
  */
 void survivor_start(struct manager *manager, const char *settings, const char *chat);
 
@@ -116,3 +117,9 @@ void survivors_crash(struct manager *manager);
 void survivors_settle(const struct manager *manager, struct survivor *survivors, size_t n,
 		      const char *room, struct survivor_log *log);
 void survivor_log_done(struct survivor_log *log);
+
+/* How often a test kills the daemon: $RETORT_TEST_ROUNDS, or as usual. */
+size_t survivor_rounds(size_t usual);
+
+/* Adds such a test to suite, with time for as many rounds. */
+void survivor_add(Suite *suite, const TTest *test);

@@ -71,8 +71,8 @@ static bool is_over(const struct scene *scene)
 {
 	siginfo_t info = {0};
 
-	return waitid(P_PID, (id_t)scene->manager.server.pid, &info,
-		      WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	return waitid(P_PID, (id_t)scene->manager.server.pid, &info, WEXITED | WNOHANG | WNOWAIT) ==
+		       0 &&
 	       info.si_pid != 0;
 }
 
@@ -178,8 +178,8 @@ static void visit(struct scene *scene, enum survivor_kind kind)
 	const bool chats = kind >= SURVIVOR_CHAT;
 	struct survivor *guest = &scene->cast[GUEST];
 
-	survivor_enter(guest, &scene->manager, kind, false, chats ? "gail" : "",
-		       chats ? "ops" : "", scene->end);
+	survivor_enter(guest, &scene->manager, kind, false, chats ? "gail" : "", chats ? "ops" : "",
+		       scene->end);
 	if (!chats)
 		survivor_send(guest, 10, 0);
 	survivor_await(guest, scene->end);
@@ -304,7 +304,8 @@ static void check_all(struct scene *scene, unsigned may_be_lost, const char *whe
 	for (unsigned i = 0; i < CAST; i++) {
 		struct survivor *one = &scene->cast[i];
 
-		ck_assert_msg(survivor_is_served(one) || may_be_lost & 1U << i, "%u is lost %s", i, when);
+		ck_assert_msg(survivor_is_served(one) || may_be_lost & 1U << i, "%u is lost %s", i,
+			      when);
 	}
 	check_guest(scene);
 	survivors_settle(&scene->manager, scene->cast, CAST, "ops", &scene->ops);
@@ -381,13 +382,6 @@ static _Atomic int64_t *map_countdown(const struct manager *manager)
 	return mapped;
 }
 
-static size_t rounds(size_t usual)
-{
-	const char *given = getenv("RETORT_TEST_ROUNDS");
-
-	return given ? strtoul(given, NULL, 10) : usual;
-}
-
 static struct scene *open_scene(struct random *random, const char *test)
 {
 	struct scene *scene = calloc(1, sizeof *scene);
@@ -433,7 +427,7 @@ START_TEST(at_any_moment)
 	*scene->countdown = 0;
 	check_all(scene, 0, "without a crash");
 	fds = server_fds(&scene->manager.server);
-	n = MIN(rounds(80), (size_t)moments);
+	n = MIN(survivor_rounds(80), (size_t)moments);
 	for (; try_moment(scene, moment); tried++)
 		moment += 1 + (int64_t)random_below(&random, 2 * (size_t)moments / n - 1);
 	check_all(scene, 0, "at the end");
@@ -482,7 +476,7 @@ START_TEST(while_taking_over)
 {
 	struct random random;
 	struct scene *scene;
-	size_t n = rounds(25), tried = 0;
+	size_t n = survivor_rounds(25), tried = 0;
 	int64_t moment = 1;
 
 	if (harness_slow()) {
@@ -510,7 +504,7 @@ START_TEST(while_handing_over)
 {
 	struct random random;
 	struct scene *scene;
-	size_t n = rounds(25), tried = 0;
+	size_t n = survivor_rounds(25), tried = 0;
 	int64_t moment = 1;
 	int status;
 
@@ -542,8 +536,8 @@ int main(void)
 {
 	Suite *suite = suite_create("crash_points");
 
-	harness_add(suite, at_any_moment);
-	harness_add(suite, while_taking_over);
-	harness_add(suite, while_handing_over);
+	survivor_add(suite, at_any_moment);
+	survivor_add(suite, while_taking_over);
+	survivor_add(suite, while_handing_over);
 	return harness_main(suite);
 }

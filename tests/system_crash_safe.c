@@ -102,8 +102,7 @@ static void act(struct torture *torture)
 	if (random_below(&torture->random, 2) == 0)
 		survivor_send(one, random_below(&torture->random, 5000) + 1,
 			      random_below(&torture->random, 3000));
-	if (random_below(&torture->random, 60) == 0 && one->rest.len == 0 &&
-	    one->output.len == 0) {
+	if (random_below(&torture->random, 60) == 0 && one->rest.len == 0 && one->output.len == 0) {
 		shut_down(one->fd);
 		torture->ending[i] = true;
 	}
@@ -156,17 +155,10 @@ static void one_round(struct torture *torture, size_t round)
 	warm_up(torture);
 }
 
-static size_t rounds(size_t usual)
-{
-	const char *given = getenv("RETORT_TEST_ROUNDS");
-
-	return given ? strtoul(given, NULL, 10) : usual;
-}
-
 START_TEST(killed_under_load)
 {
 	struct torture *torture = calloc(1, sizeof *torture);
-	size_t n = rounds(harness_rounds(100, 10)), fds;
+	size_t n = survivor_rounds(harness_rounds(100, 10)), fds;
 
 	ck_assert_ptr_nonnull(torture);
 	random_init_run(&torture->random, "killed_under_load");
@@ -333,8 +325,9 @@ END_TEST
 
 static void reconfigure(struct manager *manager, bool safe)
 {
-	CLEANUP(freep) char *config =
-		survivor_config(manager, safe ? "crash_safe = true; workers = 1;" : "workers = 1;", "");
+	CLEANUP(freep)
+	char *config = survivor_config(
+		manager, safe ? "crash_safe = true; workers = 1;" : "workers = 1;", "");
 
 	server_write_config(&manager->server, "%s", config);
 }
@@ -403,7 +396,8 @@ START_TEST(nobody_keeps_descriptors)
 }
 END_TEST
 
-/* A manager that refuses to store is found out only when it is too late; nothing else goes wrong. */
+/* A manager that refuses to store is found out only when it is too late; nothing else goes wrong.
+ */
 START_TEST(the_manager_refuses)
 {
 	struct survivor one = {0};
@@ -471,6 +465,6 @@ int main(void)
 	harness_add(suite, nobody_keeps_descriptors);
 	harness_add(suite, the_manager_refuses);
 	harness_add(suite, churn_leaves_nothing_behind);
-	harness_add(suite, killed_under_load);
+	survivor_add(suite, killed_under_load);
 	return harness_main(suite);
 }
