@@ -283,11 +283,12 @@ fuzz: ## fuzz each target for SECONDS=n with libFuzzer
 fuzz-run: $(FUZZERS)
 	@for fuzzer in $(call wanted,$(FUZZERS)); do tests/fuzz "$$fuzzer" $(SECONDS) || exit 1; done
 
+TORTURES = $(OUT)/tests/system_crash $(OUT)/tests/system_crash_safe $(OUT)/tests/system_crash_points
 .PHONY: torture
-torture: deps ## kill a busy daemon ROUNDS=n times: what was acknowledged stays (RETORT_TEST_SEED=n)
-	$(SUBMAKE) all $(OUT)/tests/system_crash
-	@$(ENVIRONMENT) RETORT_TEST_ROUNDS=$(ROUNDS) $(if $(filter thread,$(SANITIZE)),setarch -R) \
-		$(OUT)/tests/system_crash
+torture: deps ## kill busy daemons ROUNDS=n times each: all that was promised stays (RETORT_TEST_SEED=n)
+	$(SUBMAKE) all $(TORTURES)
+	@for torture in $(TORTURES); do $(ENVIRONMENT) RETORT_TEST_ROUNDS=$(ROUNDS) \
+		$(if $(filter thread,$(SANITIZE)),setarch -R) $$torture || exit 1; done
 
 .PHONY: bench
 bench: ## measure retortd beside the barest possible server
