@@ -21,8 +21,9 @@ LOAD = """
 {more}
 timeouts: {{ message = "60s"; }};
 listeners: (
-  {{ name = "length"; listen = [ "tcp://127.0.0.1:5201", "unix:length.sock", "udp://127.0.0.1:5206" ];
+  {{ name = "length"; listen = [ "tcp://127.0.0.1:5201", "unix:length.sock" ];
      transforms = [ "upper" ]; }},
+  {{ name = "datagrams"; listen = "udp://127.0.0.1:5206"; transforms = [ "upper" ]; }},
   {{ name = "line"; listen = "tcp://127.0.0.1:5202"; framing = "line"; transforms = [ "upper" ]; }},
   {{ name = "raw"; listen = "tcp://127.0.0.1:5203"; framing = "raw"; transforms = [ "upper" ]; }},
   {{ name = "chat"; listen = [ "tcp://127.0.0.1:5204", "unix:chat.sock" ]; service = "chat"; }},
@@ -84,6 +85,17 @@ class Restart(check.Case):
         print(f"{RESTARTS} restarts with {CLIENTS} clients ({min(carried)} to {max(carried)} "
               f"connections), {seen['messages']} messages: nobody dropped, nothing wrong; longest "
               f"silence {seen['longest_ms']:.0f} ms", file=sys.stderr)
+
+    def test_leaves_open_what_has_changed_once(self):
+        """Sockets of another configuration are opened at a restart, and no more at the next."""
+        self.serve(LOAD.format(more=""))
+        self.serve(LOAD.format(more="").replace("5203", "5207"))
+        wait_for(lambda: "retortd.service" not in properties("retortd-raw.socket", "PartOf"),
+                 "the generator has run again")
+        open_before = [check.listening_inode(port) for port in (5201, 5207)]
+        self.assertNotIn(None, open_before)
+        self.restart()
+        self.assertEqual([check.listening_inode(port) for port in (5201, 5207)], open_before)
 
     def test_says_how_many_it_carried_over(self):
         self.serve(LOAD.format(more=""))
