@@ -263,9 +263,11 @@ check: deps ## run all tests (SANITIZE=address,undefined or thread, WERROR=1, CC
 # BOOTED="crash reload" runs only what has these words in its name.
 .PHONY: check-booted
 check-booted: deps ## drive the installed service in a service manager that is booted for it (root)
-	$(SUBMAKE) all
+	$(SUBMAKE) all $(OUT)/tests/tool_endure
 	@rm -rf $(OUT)/booted
 	@$(MAKE) --no-print-directory DESTDIR='$(abspath $(OUT))/booted' prefix=/usr install >/dev/null
+	@mkdir $(OUT)/booted/booted
+	@cp $(OUT)/tests/tool_endure $(OUT)/booted/booted/
 	@tests/booted/run $(OUT)/booted $(BOOTED)
 
 .PHONY: valgrind
@@ -281,11 +283,12 @@ fuzz: ## fuzz each target for SECONDS=n with libFuzzer
 fuzz-run: $(FUZZERS)
 	@for fuzzer in $(call wanted,$(FUZZERS)); do tests/fuzz "$$fuzzer" $(SECONDS) || exit 1; done
 
+TORTURES = $(OUT)/tests/system_crash $(OUT)/tests/system_crash_safe $(OUT)/tests/system_crash_points
 .PHONY: torture
-torture: deps ## kill a busy daemon ROUNDS=n times: what was acknowledged stays (RETORT_TEST_SEED=n)
-	$(SUBMAKE) all $(OUT)/tests/system_crash
-	@$(ENVIRONMENT) RETORT_TEST_ROUNDS=$(ROUNDS) $(if $(filter thread,$(SANITIZE)),setarch -R) \
-		$(OUT)/tests/system_crash
+torture: deps ## kill busy daemons ROUNDS=n times each: all that was promised stays (RETORT_TEST_SEED=n)
+	$(SUBMAKE) all $(TORTURES)
+	@for torture in $(TORTURES); do $(ENVIRONMENT) RETORT_TEST_ROUNDS=$(ROUNDS) \
+		$(if $(filter thread,$(SANITIZE)),setarch -R) $$torture || exit 1; done
 
 .PHONY: bench
 bench: ## measure retortd beside the barest possible server

@@ -164,23 +164,6 @@ static size_t sieve(const struct vault *vault, uint32_t *entries, size_t n)
 	return kept;
 }
 
-/* Moves what came singly to where the others are, and begins a new pair for what comes. */
-static int make_room(struct vault *vault)
-{
-	struct pair former = vault->single;
-	size_t n = sieve(vault, vault->recent, vault->n_recent), rest;
-	int r = send_many(vault, vault->recent, n, &rest);
-
-	if (r < 0)
-		give_up(vault, vault->recent + n - rest, rest);
-	vault->copies -= MIN(vault->copies, (uint64_t)vault->n_recent);
-	vault->n_recent = 0;
-	vault->single.fd = -1;
-	r = open_pair(vault, &vault->single);
-	drop_pair(&former);
-	return r;
-}
-
 /* Lists those that are not over. Returns them, which are the caller's, or NULL. */
 static uint32_t *list_live(const struct vault *vault, size_t *ret_n)
 {
@@ -235,6 +218,25 @@ static int renew(struct vault *vault)
 static bool is_worthwhile(const struct vault *vault)
 {
 	return vault->copies > vault->live + vault->live / 64;
+}
+
+/* Moves what came singly to where the others are, and begins a new pair for what comes. */
+static int make_room(struct vault *vault)
+{
+	struct pair former = vault->single;
+	size_t n = sieve(vault, vault->recent, vault->n_recent), rest;
+	int r = send_many(vault, vault->recent, n, &rest);
+
+	if (r == -ETOOMANYREFS && is_worthwhile(vault) && renew(vault) == 0)
+		return 0;
+	if (r < 0)
+		give_up(vault, vault->recent + n - rest, rest);
+	vault->copies -= MIN(vault->copies, (uint64_t)vault->n_recent);
+	vault->n_recent = 0;
+	vault->single.fd = -1;
+	r = open_pair(vault, &vault->single);
+	drop_pair(&former);
+	return r;
 }
 
 void vault_keep(struct vault *vault, uint32_t entry, int fd)

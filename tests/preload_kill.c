@@ -75,13 +75,13 @@ static void moment(void)
 		(void)poll(NULL, 0, -1);
 }
 
-#define CALL(type, call)             \
-	do {                         \
-		type result;         \
-		moment();            \
+#define CALL(type, call)              \
+	do {                          \
+		type result;          \
+		moment();             \
 		result = real_##call; \
-		moment();            \
-		return result;       \
+		moment();             \
+		return result;        \
 	} while (0)
 
 long syscall(long number, ...)

@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,7 +62,7 @@ struct scene {
 	_Atomic int64_t *countdown;
 	int end; /* of the daemon: a pidfd; owned */
 	unsigned renamed;
-	bool kicks, kicked; /* the guest is to be closed; the chief knows that it is */
+	bool kicks; /* the chief does, and so the guest is to be closed */
 };
 
 /* ---- what happens ---- */
@@ -70,8 +71,8 @@ static bool is_over(const struct scene *scene)
 {
 	siginfo_t info = {0};
 
-	return waitid(P_PID, (id_t)scene->manager.server.pid, &info,
-		      WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	return waitid(P_PID, (id_t)scene->manager.server.pid, &info, WEXITED | WNOHANG | WNOWAIT) ==
+		       0 &&
 	       info.si_pid != 0;
 }
 
@@ -125,14 +126,51 @@ static void rename_ben(struct scene *scene)
 static void leave_and_return(struct scene *scene)
 {
 	struct survivor *anna = &scene->cast[ANNA];
+	const size_t before = anna->n_got;
 	char request[64];
 
 	survivor_ask(anna, "{'op':'leave','room':'ops'}");
 	survivor_await(anna, scene->end);
+	if (!survivor_is_owed(anna)) /* else she would perhaps hear it before she leaves */
+		survivor_say(&scene->cast[BEN]); /* which the log tells her later */
+	survivor_await(&scene->cast[BEN], scene->end);
 	(void)snprintf(request, sizeof request, "{'op':'join','room':'ops','since':%lu}",
 		       (unsigned long)anna->seen);
 	survivor_ask(anna, request);
 	survivor_await(anna, scene->end);
+	survivor_await_got(anna, before + 1, scene->end);
+}
+
+static void set_topic(struct scene *scene)
+{
+	const uint64_t told = scene->cast[CLEO].told;
+
+	survivor_ask(&scene->cast[BEN], "{'op':'topic','room':'ops','text':'trees'}");
+	survivor_await(&scene->cast[BEN], scene->end);
+	survivor_await_told(&scene->cast[CLEO], told + 1, scene->end);
+}
+
+/* Does what ends a connection. */
+static void offend(struct scene *scene, enum survivor_kind kind, const char *bytes)
+{
+	struct survivor *guest = &scene->cast[GUEST];
+
+	survivor_enter(guest, &scene->manager, kind, false, "", "", scene->end);
+	survivor_await(guest, scene->end);
+	send_text(guest->fd, bytes);
+	survivor_expect_anything(guest);
+	survivor_await_end(guest, scene->end);
+	survivor_done(guest);
+}
+
+static void offend_length(struct scene *scene)
+{
+	offend(scene, SURVIVOR_LENGTH, "no header!");
+}
+
+static void quit_talk(struct scene *scene)
+{
+	offend(scene, SURVIVOR_TALK, "/quit\n");
 }
 
 static void visit(struct scene *scene, enum survivor_kind kind)
@@ -140,15 +178,14 @@ static void visit(struct scene *scene, enum survivor_kind kind)
 	const bool chats = kind >= SURVIVOR_CHAT;
 	struct survivor *guest = &scene->cast[GUEST];
 
-	survivor_enter(guest, &scene->manager, kind, false, chats ? "gail" : "",
-		       chats ? "ops" : "", scene->end);
+	survivor_enter(guest, &scene->manager, kind, false, chats ? "gail" : "", chats ? "ops" : "",
+		       scene->end);
 	if (!chats)
 		survivor_send(guest, 10, 0);
 	survivor_await(guest, scene->end);
 	if (kind == SURVIVOR_LENGTH) {
 		shut_down(guest->fd);
-		while (!guest->lost && !is_over(scene))
-			survivor_await_got(guest, SIZE_MAX, scene->end);
+		survivor_await_end(guest, scene->end);
 	}
 	survivor_done(guest);
 }
@@ -177,11 +214,10 @@ static void kick(struct scene *scene)
 	if (is_over(scene))
 		return;
 	scene->kicks = true;
+	chief->may_be_refused = chief->refused + 1; /* by a process to which nobody came */
 	survivor_ask(chief, "{'op':'kick','nick':'hugo'}");
 	survivor_await(chief, scene->end);
-	scene->kicked = !chief->lost && !survivor_is_owed(chief);
-	while (!guest->lost && !is_over(scene))
-		survivor_await_got(guest, SIZE_MAX, scene->end);
+	survivor_await_end(guest, scene->end);
 }
 
 static void anna_speaks(struct scene *scene)
@@ -205,7 +241,10 @@ static const struct step {
 	{cleo_speaks, 1U << ANNA | 1U << BEN | 1U << CLEO},
 	{rename_ben, 1U << BEN},
 	{leave_and_return, 1U << ANNA | 1U << BEN | 1U << CLEO},
+	{set_topic, 1U << ANNA | 1U << BEN | 1U << CLEO},
 	{visit_length, 0},
+	{offend_length, 0},
+	{quit_talk, 0},
 	{visit_chat, 1U << ANNA | 1U << BEN | 1U << CLEO},
 	{visit_talk, 1U << ANNA | 1U << BEN | 1U << CLEO},
 	{kick, 1U << CHIEF | 1U << ANNA | 1U << BEN | 1U << CLEO},
@@ -247,16 +286,16 @@ static void look_who_is_there(struct scene *scene)
 				     scene->cast[i].lost ? "lost" : "there",
 				     json_dumps(reply, JSON_COMPACT));
 	json_decref(reply);
+	expect_ok(&judge, "{'op':'leave','room':'ops'}");
 }
 
 static void check_guest(struct scene *scene)
 {
 	struct survivor *guest = &scene->cast[GUEST];
 
-	if (scene->kicked || (scene->kicks && !scene->cast[CHIEF].lost))
-		while (!guest->lost)
-			survivor_await_got(guest, SIZE_MAX, -1);
-	scene->kicks = scene->kicked = false;
+	if (scene->kicks && !scene->cast[CHIEF].lost)
+		survivor_await_end(guest, -1);
+	scene->kicks = false;
 	survivor_done(guest);
 }
 
@@ -265,19 +304,14 @@ static void check_all(struct scene *scene, unsigned may_be_lost, const char *whe
 	for (unsigned i = 0; i < CAST; i++) {
 		struct survivor *one = &scene->cast[i];
 
-		survivor_send_rest(one);
-		survivor_await(one, -1);
-		survivor_receive(one);
-		ck_assert_msg(!one->lost || may_be_lost & 1U << i, "%u is lost %s", i, when);
+		ck_assert_msg(survivor_is_served(one) || may_be_lost & 1U << i, "%u is lost %s", i,
+			      when);
 	}
 	check_guest(scene);
 	survivors_settle(&scene->manager, scene->cast, CAST, "ops", &scene->ops);
 	survivors_settle(&scene->manager, scene->cast, CAST, "quiet", &scene->quiet);
 	look_who_is_there(scene);
-	for (unsigned i = 0; i < CAST; i++)
-		if (!scene->cast[i].lost)
-			survivor_assert_serves(&scene->cast[i]);
-	for (unsigned i = STILL_DORA; i <= STILL_EMIL; i++)
+	for (unsigned i = STILL_DORA; i <= STILL_EMIL && may_be_lost != UINT_MAX; i++)
 		ck_assert_msg(scene->cast[i].told == 0, "%s was told of somebody %s", parts[i].nick,
 			      when);
 	for (unsigned i = 0; i < CAST; i++)
@@ -348,26 +382,12 @@ static _Atomic int64_t *map_countdown(const struct manager *manager)
 	return mapped;
 }
 
-static size_t rounds(void)
-{
-	const char *given = getenv("RETORT_TEST_ROUNDS");
-
-	return given ? strtoul(given, NULL, 10) : 150;
-}
-
-START_TEST(at_any_moment)
+static struct scene *open_scene(struct random *random, const char *test)
 {
 	struct scene *scene = calloc(1, sizeof *scene);
-	struct random random;
-	size_t n, tried = 0, fds;
-	int64_t moment = 1, moments;
 
 	ck_assert_ptr_nonnull(scene);
-	if (harness_slow()) {
-		harness_skip("a checker has these calls of its own");
-		return;
-	}
-	random_init_run(&random, "at_any_moment");
+	random_init_run(random, test);
 	survivor_prepare(&scene->manager);
 	scene->countdown = map_countdown(&scene->manager);
 	survivor_start(&scene->manager, "crash_safe = true; workers = 1;", "");
@@ -375,22 +395,11 @@ START_TEST(at_any_moment)
 		enter(scene, i);
 	survivors_settle(&scene->manager, scene->cast, CAST, "quiet", &scene->quiet);
 	scene->cast[STILL_DORA].told = 0; /* of the other */
-	/* How many moments there are. */
-	ck_assert(!try_moment(scene, INT64_MAX / 2));
-	*scene->countdown = INT64_MAX / 2;
-	scene->end = -1;
-	(void)play(scene);
-	moments = INT64_MAX / 2 - *scene->countdown;
-	*scene->countdown = 0;
-	check_all(scene, 0, "without a crash");
-	fds = server_fds(&scene->manager.server);
-	n = MIN(rounds(), (size_t)moments);
-	for (; try_moment(scene, moment); tried++)
-		moment += 1 + (int64_t)random_below(&random, 2 * (size_t)moments / n - 1);
-	check_all(scene, 0, "at the end");
-	printf("%zu of %ld moments\n", tried, (long)moments);
-	ck_assert_uint_ge(tried, n / 4);
-	server_wait_fds(&scene->manager.server, fds + 4);
+	return scene;
+}
+
+static void close_scene(struct scene *scene)
+{
 	for (unsigned i = 0; i < ALL; i++)
 		survivor_done(&scene->cast[i]);
 	survivor_log_done(&scene->ops);
@@ -398,12 +407,137 @@ START_TEST(at_any_moment)
 	manager_stop(&scene->manager);
 	free(scene);
 }
+
+START_TEST(at_any_moment)
+{
+	struct random random;
+	struct scene *scene;
+	size_t n, tried = 0, fds;
+	int64_t moment = 1, moments;
+
+	if (harness_slow()) {
+		harness_skip("a checker has these calls of its own");
+		return;
+	}
+	scene = open_scene(&random, "at_any_moment");
+	*scene->countdown = INT64_MAX / 2;
+	scene->end = -1;
+	(void)play(scene);
+	moments = INT64_MAX / 2 - *scene->countdown;
+	*scene->countdown = 0;
+	check_all(scene, 0, "without a crash");
+	fds = server_fds(&scene->manager.server);
+	n = MIN(survivor_rounds(80), (size_t)moments);
+	for (; try_moment(scene, moment); tried++)
+		moment += 1 + (int64_t)random_below(&random, 2 * (size_t)moments / n - 1);
+	check_all(scene, 0, "at the end");
+	ck_assert_uint_ge(tried, n / 4);
+	server_wait_fds(&scene->manager.server, fds + 4);
+	close_scene(scene);
+}
+END_TEST
+
+/* ---- killed while it takes over, or hands over ---- */
+
+/* Waits until the daemon is ready; returns false when it has been killed before. */
+static bool becomes_ready(struct manager *manager)
+{
+	struct pollfd end = {.fd = pidfd_open(manager->server.pid, 0), .events = POLLIN};
+	bool ready = false, ended = false;
+
+	ck_assert_int_ge(end.fd, 0);
+	while (!ready && !ended) {
+		struct pollfd polled[] = {end, {manager->server.notify, POLLIN, 0}};
+
+		ck_assert_int_gt(poll(polled, 2, harness_patience()), 0);
+		ready = server_has_notified(&manager->server, "READY=1");
+		ended = polled[0].revents & POLLIN;
+	}
+	(void)close(end.fd);
+	return ready;
+}
+
+/* All may be lost by then, but what goes on is right. */
+static void check_rest(struct scene *scene, const char *what, int64_t moment)
+{
+	char when[64];
+
+	*scene->countdown = 0;
+	(void)server_wait_end(&scene->manager.server);
+	manager_resume(&scene->manager);
+	(void)snprintf(when, sizeof when, "%s, at moment %ld", what, (long)moment);
+	check_all(scene, UINT_MAX, when);
+	ck_assert_uint_le(manager_count(&scene->manager, NULL), 8);
+	survivors_settle(&scene->manager, scene->cast, CAST, "quiet", &scene->quiet);
+	scene->cast[STILL_DORA].told = scene->cast[STILL_EMIL].told = 0;
+}
+
+START_TEST(while_taking_over)
+{
+	struct random random;
+	struct scene *scene;
+	size_t n = survivor_rounds(25), tried = 0;
+	int64_t moment = 1;
+
+	if (harness_slow()) {
+		harness_skip("a checker has these calls of its own");
+		return;
+	}
+	scene = open_scene(&random, "while_taking_over");
+	for (;; tried++) {
+		server_signal(&scene->manager.server, SIGKILL);
+		(void)server_wait_end(&scene->manager.server);
+		*scene->countdown = moment;
+		manager_spawn(&scene->manager);
+		if (becomes_ready(&scene->manager))
+			break;
+		check_rest(scene, "taking over", moment);
+		moment += 1 + (int64_t)random_below(&random, 8000 / n);
+	}
+	*scene->countdown = 0;
+	ck_assert_uint_ge(tried, 3);
+	close_scene(scene);
+}
+END_TEST
+
+START_TEST(while_handing_over)
+{
+	struct random random;
+	struct scene *scene;
+	size_t n = survivor_rounds(25), tried = 0;
+	int64_t moment = 1;
+	int status;
+
+	if (harness_slow()) {
+		harness_skip("a checker has these calls of its own");
+		return;
+	}
+	scene = open_scene(&random, "while_handing_over");
+	for (;; tried++) {
+		*scene->countdown = moment;
+		server_signal(&scene->manager.server, SIGTERM);
+		status = server_wait_end(&scene->manager.server);
+		*scene->countdown = 0;
+		manager_resume(&scene->manager);
+		if (!WIFSIGNALED(status))
+			break;
+		check_all(scene, UINT_MAX, "handing over");
+		survivors_settle(&scene->manager, scene->cast, CAST, "quiet", &scene->quiet);
+		scene->cast[STILL_DORA].told = scene->cast[STILL_EMIL].told = 0;
+		moment += 1 + (int64_t)random_below(&random, 8000 / n);
+	}
+	ck_assert_uint_ge(tried, 3);
+	check_all(scene, 0, "after a restart in order");
+	close_scene(scene);
+}
 END_TEST
 
 int main(void)
 {
 	Suite *suite = suite_create("crash_points");
 
-	harness_add(suite, at_any_moment);
+	survivor_add(suite, at_any_moment);
+	survivor_add(suite, while_taking_over);
+	survivor_add(suite, while_handing_over);
 	return harness_main(suite);
 }
