@@ -104,7 +104,7 @@ static int examine(int fd, struct ledger_header *ret_header)
 int ledger_open(int fd, struct ledger **ret_ledger)
 {
 	struct ledger *ledger = calloc(1, sizeof(*ledger));
-	struct ledger_header header;
+	struct ledger_header header = {.magic = 0};
 	int r = ledger ? examine(fd, &header) : -ENOMEM;
 
 	if (!ledger) {

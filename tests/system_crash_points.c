@@ -390,7 +390,7 @@ static struct scene *open_scene(struct random *random, const char *test)
 	random_init_run(random, test);
 	survivor_prepare(&scene->manager);
 	scene->countdown = map_countdown(&scene->manager);
-	survivor_start(&scene->manager, "crash_safe = true; workers = 1;", "");
+	survivor_run(&scene->manager, "crash_safe = true; workers = 1;", "");
 	for (unsigned i = 0; i < CAST; i++)
 		enter(scene, i);
 	survivors_settle(&scene->manager, scene->cast, CAST, "quiet", &scene->quiet);

@@ -383,7 +383,7 @@ START_TEST(nobody_keeps_descriptors)
 
 	survivor_prepare(&manager);
 	manager.store_max = 0;
-	survivor_start(&manager, "crash_safe = true; workers = 1;", "");
+	survivor_run(&manager, "crash_safe = true; workers = 1;", "");
 	ck_assert_uint_eq(server_count_log(&manager.server, "crash_safe has no effect"), 1);
 	survivor_enter(&one, &manager, SURVIVOR_LENGTH, false, "", "", -1);
 	survivor_assert_serves(&one);
@@ -405,7 +405,7 @@ START_TEST(the_manager_refuses)
 
 	survivor_prepare(&manager);
 	manager.refuses = true;
-	survivor_start(&manager, "crash_safe = true; workers = 1;", "");
+	survivor_run(&manager, "crash_safe = true; workers = 1;", "");
 	for (unsigned i = 0; i < 500; i++) {
 		survivor_enter(&one, &manager, SURVIVOR_LENGTH, false, "", "", -1);
 		survivor_assert_serves(&one);

@@ -379,7 +379,7 @@ START_TEST(closed_ones_harm_nobody)
 		(void)come(vault, i);
 	}
 	/* Enough come and go that all is begun anew. */
-	for (uint64_t i = N + 1; i < 5 * N; i++)
+	for (uint64_t i = N + 1; i < UINT64_C(5) * N; i++)
 		vault_forget(vault, come(vault, i));
 	expect_range(1, N, 2);
 	vault_free(vault);
