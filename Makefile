@@ -263,9 +263,11 @@ check: deps ## run all tests (SANITIZE=address,undefined or thread, WERROR=1, CC
 # BOOTED="crash reload" runs only what has these words in its name.
 .PHONY: check-booted
 check-booted: deps ## drive the installed service in a service manager that is booted for it (root)
-	$(SUBMAKE) all
+	$(SUBMAKE) all $(OUT)/tests/tool_endure
 	@rm -rf $(OUT)/booted
 	@$(MAKE) --no-print-directory DESTDIR='$(abspath $(OUT))/booted' prefix=/usr install >/dev/null
+	@mkdir $(OUT)/booted/booted
+	@cp $(OUT)/tests/tool_endure $(OUT)/booted/booted/
 	@tests/booted/run $(OUT)/booted $(BOOTED)
 
 .PHONY: valgrind

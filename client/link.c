@@ -211,8 +211,12 @@ static int send_stream(struct link *link)
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	link->out_sent += (size_t)n;
-	if (link->out_sent == link->out.len)
-		link->out.len = link->out_sent = 0;
+	/* There may always be something unsent; no byte is moved more than once for each that went.
+	 */
+	if (link->out_sent >= link_unsent(link)) {
+		buffer_consume(&link->out, link->out_sent);
+		link->out_sent = 0;
+	}
 	return 0;
 }
 

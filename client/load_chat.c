@@ -95,8 +95,11 @@ static int send_unsent(struct load *load, struct load_client *client)
 			return load_failed(load, -errno);
 		if (n > 0)
 			talk->out_sent += (size_t)n;
-		if (talk->out_sent == out->len)
-			talk->out_sent = out->len = 0;
+		/* Where much is in flight, there may always be something unsent. */
+		if (talk->out_sent >= out->len - talk->out_sent) {
+			buffer_consume(out, talk->out_sent);
+			talk->out_sent = 0;
+		}
 	}
 	if (client->writable_wanted == (out->len > 0))
 		return STATUS_GO_ON;

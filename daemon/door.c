@@ -242,6 +242,7 @@ bool door_take_up(struct door *door, struct peer *peer)
 		listener->clients++;
 		door->clients++;
 	}
+	peer->orphan = listener->gone; /* which its worker cannot ask */
 	give_to_worker(door, peer);
 	return true;
 }

@@ -159,17 +159,18 @@ static bool is_complete(const struct socket_unit *unit)
 /*
  * Writes one unit. When it is active, and asks for other sockets now, the service manager opens
  * these only when the unit is restarted, and that cannot be while the service runs: so it is
- * restarted with the service, until this runs again. All others stay open when the service
- * restarts.
+ * restarted with the service, until this runs again; then *ret_changed is set. All others stay open
+ * when the service restarts.
  */
 static int write_unit(int directory, const struct instance *instance,
-		      const struct socket_unit *unit, bool active)
+		      const struct socket_unit *unit, bool active, bool *ret_changed)
 {
 	CLEANUP(freep) char *text = NULL;
 	int r = write_file(directory, unit->name, unit->text);
 
 	if (r < 0 || !active || is_complete(unit))
 		return r;
+	*ret_changed = true;
 	r = append(&text,
 		   "# Made by retortd-generator(8): what this listens on has changed.\n\n"
 		   "[Unit]\nPartOf=",
@@ -205,16 +206,47 @@ static int write_gone(int directory, const struct instance *instance, const char
 	return r < 0 ? r : write_names(directory, instance->target, "PropagatesStopTo", gone);
 }
 
+/*
+ * Has this run again as soon as the service has been restarted: its sockets are open then, and the
+ * next restart is to leave them so. A unit of its own does that, as the service manager would wait
+ * for the service, and the service for it.
+ */
+static int write_settling(int directory, const struct instance *instance, const char *service)
+{
+	CLEANUP(freep) char *name = NULL, *unit = NULL, *drop_in = NULL;
+	int r = append(&name, "retortd-settle", instance->at);
+
+	if (r == 0)
+		r = append(&name, ".service", "");
+	if (r == 0)
+		r = append(&unit,
+			   "# Made by retortd-generator(8): sockets were to change.\n\n"
+			   "[Unit]\nDescription=Notes that sockets have changed\nAfter=",
+			   service);
+	if (r == 0)
+		r = append(&unit,
+			   "\n\n[Service]\nType=oneshot\nExecStart=systemctl daemon-reload\n", "");
+	if (r == 0)
+		r = append(&drop_in, "[Unit]\nWants=", name);
+	if (r == 0)
+		r = append(&drop_in, "\n", "");
+	if (r == 0)
+		r = write_file(directory, name, unit);
+	return r < 0 ? r : write_drop_in(directory, service, "50-settle.conf", drop_in);
+}
+
 static int write_units(const char *path, const struct instance *instance,
 		       const struct socket_units *units, const struct unit_names *gone)
 {
 	CLEANUP(closep) int directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	CLEANUP(freep) char *text = NULL, *service = NULL;
-	bool active = sockets_are_active(instance);
+	bool active = sockets_are_active(instance), changed = false;
 	int r = directory < 0 ? -errno : append(&service, instance->service, ".service");
 
 	for (size_t i = 0; i < units->n && r == 0; i++)
-		r = write_unit(directory, instance, &units->units[i], active);
+		r = write_unit(directory, instance, &units->units[i], active, &changed);
+	if (r == 0 && changed)
+		r = write_settling(directory, instance, service);
 	if (r == 0)
 		r = write_gone(directory, instance, service, gone);
 	if (r < 0 || units->n == 0)

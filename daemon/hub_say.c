@@ -214,6 +214,8 @@ void request_say(struct hub *hub, struct client *client, struct job *job)
 		room = presence ? presence->room : NULL;
 	} else {
 		room = hub_find_direct(hub, client, job, true);
+		if (!room && users_lacks(hub->users))
+			client->tokens += 1; /* it is run again, and takes one then */
 		if (room && !hub_seat_both(hub, client, room, job))
 			room = NULL;
 	}

@@ -59,6 +59,7 @@ struct peer {
 	bool admitted : 1;     /* counted as a client; for its owner alone */
 	bool finishing : 1;    /* it ends as soon as bytes_in has come to last_byte */
 	bool kept : 1;	       /* the last process served it: it is not opened but goes on */
+	bool orphan : 1;       /* kept, and its listener is gone: it ends when it has begun */
 	struct peer_name name;
 	uint64_t active; /* when a byte last moved */
 	uint64_t bytes_in, bytes_out, messages;

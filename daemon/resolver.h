@@ -25,7 +25,6 @@ struct question {
 	/* For those who ask: */
 	struct list link;
 	struct list waiters;
-	time_t since;
 	bool failed; /* its time is over: nobody waits for it any more */
 	bool again;  /* what it is told is too old */
 };

@@ -233,8 +233,10 @@ static void print_heading(FILE *out, const struct listener_config *listener,
 }
 
 /* What the sockets of a unit have in common, and is only said where it says anything. */
+#define DATAGRAM_BUFFER "4M"
+
 struct traits {
-	bool ipv6, dual_stack, later, files;
+	bool ipv6, dual_stack, later, files, streams;
 };
 
 static struct traits traits_of(const struct endpoint *endpoints, size_t n)
@@ -247,6 +249,7 @@ static struct traits traits_of(const struct endpoint *endpoints, size_t n)
 		traits.ipv6 |= ipv6_of(&endpoints[i]) != NULL;
 		traits.dual_stack |= endpoints[i].dual_stack;
 		traits.later |= may_come_later(&endpoints[i]);
+		traits.streams |= endpoints[i].transport != TRANSPORT_UDP;
 		traits.files |= endpoints[i].transport == TRANSPORT_UNIX && un->sun_path[0];
 	}
 	return traits;
@@ -272,6 +275,10 @@ static void print_unit(FILE *out, const struct listener_config *listener,
 		if (listener->group)
 			print_setting(out, "SocketGroup", listener->group);
 	}
+	/* What comes while the service restarts waits there. A stream's would be its connections'.
+	 */
+	if (!traits.streams)
+		(void)fputs("ReceiveBuffer=" DATAGRAM_BUFFER "\n", out);
 	(void)fprintf(out, "Backlog=%d\nReusePort=no\n", SOMAXCONN);
 }
 

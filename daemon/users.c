@@ -114,7 +114,6 @@ static bool want(struct users *users, enum fact_kind kind, const char *key)
 		question_free(question);
 		return false;
 	}
-	question->since = now();
 	list_append(&lane->queue, &question->link);
 	ask_next(lane);
 	users->lacking = question;
@@ -216,7 +215,10 @@ static void give_up(struct users *users, struct question *question, struct list 
 	move_waiters(question, list);
 }
 
-/* Lets the longest-waiting go; what the resolver has been asked stays its own. */
+/*
+ * Lets those go who wait for a resolver that does not answer; what it has been asked stays its own.
+ * As long as it answers one question after the other, however many there are, all are waited for.
+ */
 static void check_lane(struct users *users, struct lane *lane, struct list *list)
 {
 	time_t latest = now() - PATIENCE;
@@ -224,19 +226,19 @@ static void check_lane(struct users *users, struct lane *lane, struct list *list
 
 	if (!lane->asked)
 		return;
-	if (lane->asked->since <= latest)
-		give_up(users, lane->asked, list);
-	if (lane->asked_since <= latest && !lane->stuck) {
+	if (lane->asked_since > latest)
+		return;
+	give_up(users, lane->asked, list);
+	if (!lane->stuck) {
 		lane->stuck = true;
 		log_write(LOG_NAMES_STUCK, NULL,
 			  "the name service does not answer; until it does, users are known by "
 			  "what it has said before");
 	}
-	LIST_FOR_EACH(question, &lane->queue, struct question, link)
-		if (lane->stuck || question->since <= latest) {
-			give_up(users, question, list);
-			drop(users, question, list);
-		}
+	LIST_FOR_EACH(question, &lane->queue, struct question, link) {
+		give_up(users, question, list);
+		drop(users, question, list);
+	}
 }
 
 void users_check(struct users *users, struct list *list)
@@ -297,13 +299,9 @@ static int ask(struct users *users, enum fact_kind kind, const char *key, const 
 {
 	struct fact *fact = facts_find(&users->answers, kind, key);
 
-	if (!fact || now() >= fact->until) {
-		if (want(users, kind, key))
-			return -EINPROGRESS;
-		if (!fact)
-			return -EAGAIN;
-	}
-	if (fact->failed)
+	if ((!fact || now() >= fact->until) && want(users, kind, key))
+		return -EINPROGRESS;
+	if (!fact || fact->failed)
 		return -EAGAIN;
 	*ret_value = fact->value;
 	return 0;

@@ -75,13 +75,11 @@ static void update(struct worker *worker)
 
 static void start_peer(struct worker *worker, struct peer *peer)
 {
-	const bool kept = peer->kept;
-
 	if (peer->session.chat)
 		session_chat_attach(peer->session.chat, &worker->peers);
 	peer_start(peer, &worker->peers);
 	/* The last process served it, and the configuration is another one now. */
-	if (kept && peer->listener->gone)
+	if (peer->orphan)
 		peer_finish(peer, "this listener is gone");
 }
 

@@ -575,7 +575,10 @@ END_TEST
 
 /* ---- who reads slowly ---- */
 
-/* Megabytes that a member has not read, in both kinds of rooms, before and after restarts. */
+/*
+ * Megabytes that a member has not read, in both kinds of rooms, before and after restarts. Over a
+ * Unix socket: TCP probes a window that was shut for long less and less often.
+ */
 static void check_behind(const char *room)
 {
 	const int messages = (int)harness_rounds(12000, 3000);
@@ -583,7 +586,8 @@ static void check_behind(const char *room)
 	struct manager manager;
 
 	start(&manager, "max_pending = \"64K\";", two_rooms);
-	chatter_enter(&slow, &manager.server, "slow", room);
+	chatter_open(&slow, &manager.server, "chat", "unix:");
+	expect_ok(&slow, "{'op':'join','room':'%s'}", room);
 	chatter_enter(&anna, &manager.server, "anna", room);
 	for (int i = 1; i <= messages; i++) {
 		chatter_add(&anna, "{'op':'say','room':'%s','text':'%-1000d'}", room, i);
@@ -779,6 +783,47 @@ START_TEST(a_crash_after_a_restart)
 }
 END_TEST
 
+/* Told to end before it is ready, or before it has taken anything up. */
+START_TEST(members_of_a_daemon_that_is_never_ready)
+{
+	const unsigned rounds = (unsigned)harness_rounds(40, 8);
+	CHATTER anna = {0}, ben = {0};
+	struct manager manager;
+
+	start(&manager, "workers = 2;", two_rooms);
+	chatter_enter(&anna, &manager.server, "anna", "ops");
+	chatter_enter(&ben, &manager.server, "ben", "memory");
+	expect_ok(&anna, "{'op':'join','room':'memory'}");
+	expect_ok(&ben, "{'op':'join','room':'ops'}");
+	drop_events(&anna);
+	drop_events(&ben);
+	for (unsigned round = 1; round <= rounds; round++) {
+		for (size_t i = 0; i < ARRAY_SIZE(both_rooms); i++)
+			chatter_send(&anna, "{'op':'say','room':'%s','text':'%u'}", both_rooms[i],
+				     round);
+		manager_hand_over(&manager);
+		manager_spawn(&manager);
+		(void)usleep(round * 400); /* a moment that is as good as any other */
+		server_signal(&manager.server, SIGTERM);
+		(void)server_wait_end(&manager.server);
+		manager_pump(&manager);
+		manager_resume(&manager);
+		for (size_t i = 0; i < ARRAY_SIZE(both_rooms); i++) {
+			json_t *event = chatter_event(&ben);
+
+			expect_json(chatter_reply(&anna),
+				    "{'ok':true,'room':'%s','seq':%u,'...':1}", both_rooms[i],
+				    round);
+			ck_assert_int_eq(member_integer(event, "seq"), round);
+			json_decref(event);
+		}
+		expect_no_event(&ben);
+		(void)json_array_clear(anna.events);
+	}
+	manager_stop(&manager);
+}
+END_TEST
+
 /* A room that the next configuration wants differently, or not at all. */
 START_TEST(rooms_of_another_configuration)
 {
@@ -828,6 +873,7 @@ int main(void)
 	harness_add(suite, a_talk_in_memory);
 	harness_add(suite, a_stop_tells_everybody);
 	harness_add(suite, a_crash_after_a_restart);
+	harness_add(suite, members_of_a_daemon_that_is_never_ready);
 	harness_add(suite, rooms_of_another_configuration);
 	return harness_main(suite);
 }

@@ -112,6 +112,24 @@ START_TEST(truncated)
 }
 END_TEST
 
+/* The version is the second number of the record. */
+START_TEST(another_version)
+{
+	static const size_t places[] = {8, 15};
+
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		CLEANUP(buffer_done) struct buffer state = {0};
+		int fds[CLIENTS];
+
+		hand_over(fds);
+		manager_read_state(&manager, &state);
+		state.data[places[i]]++;
+		manager_replace_state(&manager, state.data, state.len, true);
+		expect_refused(fds, "of version");
+	}
+}
+END_TEST
+
 START_TEST(longer_than_it_should_be)
 {
 	CLEANUP(buffer_done) struct buffer state = {0};
@@ -654,6 +672,7 @@ int main(void)
 
 	harness_add(suite, damaged);
 	harness_add(suite, truncated);
+	harness_add(suite, another_version);
 	harness_add(suite, longer_than_it_should_be);
 	harness_add(suite, something_else);
 	harness_add(suite, not_sealed);

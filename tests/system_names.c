@@ -217,6 +217,20 @@ START_TEST(a_new_nick_waits_alone)
 }
 END_TEST
 
+/* What was put aside and is run again is one message, as chat.rate counts. */
+START_TEST(what_waits_counts_once)
+{
+	CHATTER anna = {0};
+	struct server server;
+
+	if (!start(&server, "rate: { messages = 1; burst = 1; };"))
+		return;
+	chatter_enter(&anna, &server, "anna", NULL);
+	expect_ok(&anna, "{'op':'say','room':'@%s','text':'x'}", chat_me());
+	server_stop(&server);
+}
+END_TEST
+
 /* ---- when it does not answer in time ---- */
 
 START_TEST(after_a_while_nobody_waits)
@@ -354,6 +368,7 @@ int main(void)
 	harness_add(suite, who_is_not_known_waits_alone);
 	harness_add(suite, who_is_gone_has_been_heard);
 	harness_add(suite, a_new_nick_waits_alone);
+	harness_add(suite, what_waits_counts_once);
 	harness_add(suite, after_a_while_nobody_waits);
 	harness_add(suite, reload_waits_alone);
 	harness_add(suite, the_end_waits_for_nothing);

@@ -28,18 +28,27 @@ struct fixture {
 	struct mailbox mailbox;
 	struct list waiter, ready;
 	char path[128]; /* of the FIFO */
-	size_t threads; /* of this process, before */
 };
 
-static size_t count_threads(void)
+/* How many resolvers there are: a checker may have threads of its own. */
+static size_t count_resolvers(void)
 {
 	DIR *directory = opendir("/proc/self/task");
-	const struct dirent *entry;
+	struct dirent *entry;
 	size_t n = 0;
 
 	ck_assert_ptr_nonnull(directory);
-	while ((entry = readdir(directory)))
-		n += entry->d_name[0] != '.';
+	while ((entry = readdir(directory))) {
+		char path[64], name[32] = "";
+		FILE *file;
+
+		(void)snprintf(path, sizeof(path), "/proc/self/task/%.16s/comm", entry->d_name);
+		file = fopen(path, "re");
+		if (!file)
+			continue; /* "." and "..", and one that is gone by now */
+		n += fgets(name, sizeof(name), file) && strcmp(name, "resolver\n") == 0;
+		(void)fclose(file);
+	}
 	(void)closedir(directory);
 	return n;
 }
@@ -52,7 +61,7 @@ static bool put_in_place(const char *path)
 /* Returns false where no file can be put into the place of another. */
 static bool setup(struct fixture *fixture)
 {
-	*fixture = (struct fixture){.mailbox.fd = -1, .threads = count_threads()};
+	*fixture = (struct fixture){.mailbox.fd = -1};
 	list_init(&fixture->waiter);
 	list_init(&fixture->ready);
 	(void)snprintf(fixture->path, sizeof(fixture->path), "%.100s/fifo-%d",
@@ -67,19 +76,19 @@ static bool setup(struct fixture *fixture)
 	return true;
 }
 
-static void await_threads(size_t n)
+static void await_resolvers(size_t n)
 {
 	uint64_t deadline = harness_now() + (uint64_t)harness_patience();
 
-	while (count_threads() > n)
-		harness_pause(deadline, "a thread to end");
+	while (count_resolvers() != n)
+		harness_pause(deadline, "resolvers to come or go");
 }
 
 static void teardown(struct fixture *fixture)
 {
 	users_free(fixture->users);
 	mailbox_done(&fixture->mailbox);
-	await_threads(fixture->threads);
+	await_resolvers(0);
 }
 
 /* Waits until the resolver opens the FIFO, and lets it: as this is no file, there is nobody. */
@@ -151,14 +160,16 @@ START_TEST(test_left_alone)
 	wait_for_name(&fixture);
 	ck_assert_str_eq(users_resemble(fixture.users, "zz-listed"), "");
 	ck_assert_ptr_null(users_name(fixture.users, 70002)); /* which is queued */
+	await_resolvers(2);
 	users_free(fixture.users);
 	mailbox_done(&fixture.mailbox);
-	ck_assert_uint_eq(count_threads(), fixture.threads + 2);
+	ck_assert_uint_eq(count_resolvers(), 2);
 	/* Each opens it, at some time. */
 	deadline = harness_now() + (uint64_t)harness_patience();
-	while (count_threads() > fixture.threads) {
-		CLEANUP(closep) int fd = open(fixture.path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	while (count_resolvers() > 0) {
+		int fd = open(fixture.path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 
+		closep(&fd);
 		harness_pause(deadline, "resolvers to end");
 	}
 }

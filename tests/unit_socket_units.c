@@ -155,7 +155,7 @@ static const struct {
 	 "ListenStream=0.0.0.0:80\nListenStream=[::]:80\nBindIPv6Only=ipv6-only\n"},
 	{"listen = \"tcp://[::1]:80\";", "ListenStream=[::1]:80\nBindIPv6Only=ipv6-only\n"},
 	{"listen = [ \"udp://*:80\", \"udp://[::1]:81\" ];",
-	 "ListenDatagram=[::]:80\nListenDatagram=[::1]:81\nBindIPv6Only=both\n"},
+	 "ListenDatagram=[::]:80\nListenDatagram=[::1]:81\nBindIPv6Only=both\nReceiveBuffer=4M\n"},
 	/* The host may not have these yet. */
 	{"listen = \"tcp://192.0.2.1:80\";", "ListenStream=192.0.2.1:80\nFreeBind=yes\n"},
 	{"listen = \"tcp://[2001:db8::1]:80\";",

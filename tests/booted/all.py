@@ -7,6 +7,8 @@ import check
 import instances
 import journal
 import lifecycle
+import restart
 
 if __name__ == "__main__":
-    sys.exit(check.main(check.Booted, lifecycle.Lifecycle, journal.Journal, instances.Instances))
+    sys.exit(check.main(check.Booted, lifecycle.Lifecycle, journal.Journal, instances.Instances,
+                        restart.Restart))
