@@ -211,8 +211,7 @@ static int send_stream(struct link *link)
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	link->out_sent += (size_t)n;
-	/* There may always be something unsent; no byte is moved more than once for each that went.
-	 */
+	/* There may always be something unsent. No more is moved than what has gone. */
 	if (link->out_sent >= link_unsent(link)) {
 		buffer_consume(&link->out, link->out_sent);
 		link->out_sent = 0;

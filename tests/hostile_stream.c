@@ -17,13 +17,16 @@
 
 #include "harness.h"
 
-/* A listener of each framing, with limits and times that tests can reach. */
-static void start(struct server *server, size_t *ret_fds)
+/*
+ * A listener of each framing, with limits and times that tests can reach; message is how long one
+ * may take to come.
+ */
+static void start_with(struct server *server, const char *message, size_t *ret_fds)
 {
 	server_start_config(
-		server, "%s",
+		server,
 		"workers = 2; max_message = \"64K\"; max_pending = \"64K\"; "
-		"timeouts: { message = \"10s\"; drain = \"1s\"; }; listeners: ("
+		"timeouts: { message = \"%s\"; drain = \"1s\"; }; listeners: ("
 		"{ name = \"length\"; listen = [ \"tcp://127.0.0.1:0\", \"udp://127.0.0.1:0\" ]; "
 		"transforms = [ \"upper\" ]; },"
 		"{ name = \"line\"; framing = \"line\"; listen = [ \"tcp://127.0.0.1:0\", "
@@ -31,10 +34,16 @@ static void start(struct server *server, size_t *ret_fds)
 		"{ name = \"raw\"; framing = \"raw\"; listen = [ \"tcp://127.0.0.1:0\", "
 		"\"unix:raw\" ]; transforms = [ \"upper\", \"reverse\" ]; },"
 		"{ name = \"json\"; payload = \"json\"; listen = [ \"tcp://127.0.0.1:0\", "
-		"\"unix:json\" ]; transforms = [ \"lower\" ]; });");
+		"\"unix:json\" ]; transforms = [ \"lower\" ]; });",
+		message);
 	server_assert_serves(server, "length", FRAMING_LENGTH);
 	(void)server_wait_counter(server, "length", "clients gone", 1);
 	*ret_fds = server_fds(server);
+}
+
+static void start(struct server *server, size_t *ret_fds)
+{
+	start_with(server, "10s", ret_fds);
 }
 
 /* It is as it was before the attack. */
@@ -294,7 +303,10 @@ START_TEST(slow_senders)
 }
 END_TEST
 
-/* Many who read a byte at a time: everybody gets everything, and one who is quick is served. */
+/*
+ * Many who read a byte at a time: everybody gets everything, and one who is quick is served. Each
+ * leaves a message unfinished until it has its turn, which is no matter here.
+ */
 START_TEST(slow_readers)
 {
 	enum { SLOW = 20 };
@@ -308,7 +320,7 @@ START_TEST(slow_readers)
 	memset(text, 'X', sizeof text);
 	while (load.len < (2 << 20))
 		wrap(&load, FRAMING_LENGTH, text, sizeof text);
-	start(&server, &baseline);
+	start_with(&server, "0", &baseline);
 	for (int i = 0; i < SLOW; i++) {
 		fds[i] = client(&server, "length", "tcp:");
 	}

@@ -7,7 +7,8 @@
  * in between. Every reply is what the model says, and everybody gets every message once, in order.
  *
  * A client that is served from the log, or lets too much wait, may miss who came and went
- * meanwhile: presence is owed only to those who have kept up since they joined.
+ * meanwhile: presence is owed only to those who have kept up since they joined. How much waits for
+ * a client depends on how fast it and the service are; the model knows the most that it can be.
  *
  * $RETORT_TEST_SEED is the seed of the first run, and $RETORT_TEST_ROUNDS the number of runs.
  */
@@ -38,6 +39,10 @@ enum {
 	BUFFERED = 4608, /* bytes that a socket holds, about */
 	TEXT = 1200,
 	HEAVY = 6, /* times as many steps where texts are long */
+	MAX_PENDING = 10 * 1024,
+	EVENT_BYTES = 256, /* that an event takes beside its text, at the most */
+	REPLY_BYTES = 256, /* likewise a reply beside the messages in it */
+	LISTS_BYTES = 768, /* likewise one with a list in it */
 };
 
 /* Each is written in several ways, the last one of these not composed. */
@@ -109,6 +114,7 @@ struct asked {
 	json_t *request, *want;	    /* owned */
 	unsigned room, first, last; /* the number of what is said, or those of a history */
 	bool history, begins, ends;
+	size_t most; /* bytes of the reply */
 };
 
 struct client {
@@ -183,6 +189,48 @@ static void owe(struct seat *seat, const struct expected *expected)
 	seat->expected[seat->n++] = *expected;
 }
 
+/* The most that may wait for a client because of one seat. */
+static size_t most_of_seat(const struct room *room, const struct seat *seat)
+{
+	size_t most = 0;
+
+	for (size_t i = seat->first; i < seat->n; i++) {
+		const struct expected *expected = &seat->expected[i];
+
+		if (expected->told)
+			continue;
+		most += EVENT_BYTES;
+		if (expected->kind == EXPECT_MESSAGE)
+			most += strlen(room->messages[expected->seq - 1].text);
+	}
+	return most;
+}
+
+static void lose(struct seat *seat)
+{
+	seat->lossy = true;
+	for (size_t i = seat->first; i < seat->n; i++)
+		if (seat->expected[i].kind == EXPECT_BEGIN)
+			seat->expected[i].lossy = true;
+}
+
+/* A client for whom too much may wait, of events and of replies, need not be told of all. */
+static void weigh(const struct model *model, struct client *client)
+{
+	size_t most = 0;
+
+	if (client->stalled)
+		return; /* it is known that it need not */
+	for (size_t i = 0; i < client->n_asked; i++)
+		most += client->asked[i].most;
+	for (unsigned room = 0; room < ROOMS; room++)
+		most += most_of_seat(&model->rooms[room], &client->seats[room]);
+	if (most < MAX_PENDING)
+		return;
+	for (unsigned room = 0; room < ROOMS; room++)
+		lose(&client->seats[room]);
+}
+
 static void owe_all(struct model *model, unsigned room, enum expected_kind kind, uint64_t seq,
 		    const char *nick, const char *text)
 {
@@ -190,9 +238,14 @@ static void owe_all(struct model *model, unsigned room, enum expected_kind kind,
 
 	(void)snprintf(expected.nick, sizeof expected.nick, "%s", nick);
 	(void)snprintf(expected.text, sizeof expected.text, "%s", text);
-	for (unsigned i = 0; i < CLIENTS; i++)
-		if (model->clients[i].seats[room].sits)
-			owe(&model->clients[i].seats[room], &expected);
+	for (unsigned i = 0; i < CLIENTS; i++) {
+		struct client *client = &model->clients[i];
+
+		if (!client->seats[room].sits)
+			continue;
+		owe(&client->seats[room], &expected);
+		weigh(model, client);
+	}
 }
 
 static void free_seat(struct seat *seat)
@@ -442,6 +495,35 @@ static void check_reply(struct model *model, struct client *client, const json_t
 		check_message(model, room, seq, json_array_get(messages, seq - asked->first));
 }
 
+/* The most that a reply can be, beside texts that are as long as they are. */
+static size_t most_of_reply(const struct model *model, const struct asked *asked)
+{
+	const char *op = text_of(asked->request, "op");
+	const struct room *room = &model->rooms[asked->room];
+	size_t most = REPLY_BYTES;
+
+	if (strcmp(op, "who") == 0 || strcmp(op, "rooms") == 0 || strcmp(op, "hello") == 0)
+		most = LISTS_BYTES;
+	for (unsigned seq = asked->first; asked->history && seq <= asked->last; seq++)
+		most += EVENT_BYTES + strlen(room->messages[seq - 1].text);
+	return most;
+}
+
+/* The model knows what waits only as long as nothing is longer than it takes it to be. */
+static void check_size(const struct client *client, const json_t *object)
+{
+	bool event = json_object_get(object, "event");
+	size_t size = json_dumpb(object, NULL, 0, JSON_COMPACT) + FRAME_HEADER, most;
+
+	REQUIRE_MSG(event || client->n_answered < client->n_asked, "nothing was asked: %s",
+		    json_dumps(object, 0));
+	most = event ? EVENT_BYTES : client->asked[client->n_answered].most;
+	if (strcmp(text_of(object, "event"), "message") == 0)
+		most += strlen(text_of(object, "text"));
+	REQUIRE_MSG(size <= most, "%zu bytes are more than %zu: %s", size, most,
+		    json_dumps(object, 0));
+}
+
 /* ---- receiving ---- */
 
 static void cut(struct client *client, json_t *messages)
@@ -479,11 +561,13 @@ static void receive(struct model *model, struct client *client)
 	REQUIRE_MSG(n > 0, "the end: %m");
 	client->in.len += (size_t)n;
 	cut(client, messages);
-	json_array_foreach(messages, i, one)
+	json_array_foreach(messages, i, one) {
+		check_size(client, one);
 		if (json_object_get(one, "event"))
 			hear(model, client, one);
 		else
 			check_reply(model, client, one);
+	}
 	json_decref(messages);
 }
 
@@ -843,10 +927,13 @@ static void ask_one(struct model *model, struct client *client, struct asked *as
 	asks[random_below(&model->random, ARRAY_SIZE(asks))](model, client, asked);
 }
 
-static void add_request(struct client *client, struct buffer *out)
+static void add_request(const struct model *model, struct client *client, struct buffer *out)
 {
-	char *text = json_dumps(client->asked[client->n_asked++].request, JSON_COMPACT);
+	struct asked *asked = &client->asked[client->n_asked++];
+	char *text = json_dumps(asked->request, JSON_COMPACT);
 
+	asked->most = most_of_reply(model, asked);
+	weigh(model, client);
 	wrap(out, client->framing, text, strlen(text));
 	free(text);
 }
@@ -873,7 +960,7 @@ static void ask_batch(struct model *model, struct client *client)
 
 	for (size_t i = 0; i < n; i++) {
 		ask_one(model, client, &client->asked[i]);
-		add_request(client, &out);
+		add_request(model, client, &out);
 	}
 	exchange_batch(model, client, &out);
 }
@@ -898,7 +985,7 @@ static void come(struct model *model, struct client *client)
 				       model->stage.last_client);
 	}
 	ask_rooms(model, client, &client->asked[0]); /* then the service knows of it */
-	add_request(client, &out);
+	add_request(model, client, &out);
 	exchange_batch(model, client, &out);
 }
 
@@ -929,7 +1016,7 @@ static void stall(struct client *client, bool stalled)
 {
 	client->stalled = stalled;
 	for (unsigned room = 0; room < ROOMS; room++)
-		client->seats[room].lossy = true;
+		lose(&client->seats[room]);
 }
 
 /* ---- runs ---- */
@@ -965,14 +1052,14 @@ static void start(struct model *model)
 	char config[1024];
 
 	(void)snprintf(config, sizeof config,
-		       "workers = 2; max_pending = \"10K\"; listeners: ("
+		       "workers = 2; max_pending = %d; listeners: ("
 		       "{ name = \"a\"; service = \"chat\"; listen = \"tcp://127.0.0.1:0\"; },"
 		       "{ name = \"b\"; service = \"chat\"; framing = \"line\"; "
 		       "listen = \"tcp://127.0.0.1:0\"; });"
 		       "chat: { max_rooms_per_client = %d; history: { max_messages = %" PRIu64
 		       "; }; rooms: ( { name = \"%s\"; },"
 		       "{ name = \"%s\"; durable = false; transforms = [ \"upper\" ]; } ); };",
-		       PER_CLIENT, model->limit, names[FIXED][0], names[LOUD][0]);
+		       MAX_PENDING, PER_CLIENT, model->limit, names[FIXED][0], names[LOUD][0]);
 	ready_rooms(model);
 	hub_stage_start(&model->stage, config, model->state);
 }
@@ -1019,7 +1106,7 @@ static void settle(struct model *model)
 		if (!client->person)
 			continue;
 		ask_rooms(model, client, &client->asked[0]);
-		add_request(client, &out);
+		add_request(model, client, &out);
 		exchange_batch(model, client, &out);
 	}
 }
