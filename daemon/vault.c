@@ -348,7 +348,7 @@ static bool is_wanted(const struct vault_remains *remains, uint64_t number, uint
 
 static void take_pair(struct vault_remains *remains, int pair, uint64_t *n)
 {
-	struct handover_message message;
+	struct handover_message message = {.n = 0};
 	struct label labels[HANDOVER_FDS_MAX];
 
 	while (handover_receive(pair, &message, labels, sizeof(labels)) > 0) {
