@@ -52,7 +52,7 @@ static const struct part {
 };
 
 struct torture {
-	struct manager manager = {0};
+	struct manager manager;
 	struct random random;
 	struct survivor all[ALL];
 	bool ending[ALL]; /* it has said that nothing follows */
