@@ -56,7 +56,7 @@ static const struct {
 };
 
 struct scene {
-	struct manager manager = {0};
+	struct manager manager;
 	struct survivor cast[ALL];
 	struct survivor_log ops, quiet;
 	_Atomic int64_t *countdown;
