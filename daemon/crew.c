@@ -38,6 +38,19 @@ unsigned crew_choose(struct crew *crew)
 	return best;
 }
 
+void crew_gather(struct crew *crew, unsigned worker, struct letter *letter, enum letter_kind kind)
+{
+	letter->kind = (uint16_t)kind;
+	letters_add(&crew->members[worker].gathered, letter);
+}
+
+void crew_post_gathered(struct crew *crew)
+{
+	for (unsigned i = 0; i < crew->n; i++)
+		mailbox_post_all(worker_mailbox(crew->members[i].worker),
+				 &crew->members[i].gathered);
+}
+
 void crew_post(struct crew *crew, unsigned worker, struct letter *letter, enum letter_kind kind)
 {
 	worker_post(crew->members[worker].worker, letter, kind);

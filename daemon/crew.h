@@ -9,6 +9,7 @@ struct crew_member {
 	struct worker *worker;
 	uint64_t load; /* connections and datagram sockets it has been given and has not given back
 			*/
+	struct letters gathered; /* to be posted together */
 };
 
 /* Zero-initialised there are none. */
@@ -24,6 +25,11 @@ int crew_start(struct crew *crew, unsigned n, struct mailbox *manager, struct ma
 
 /* Returns the number of the worker that has the least to do, and counts one thing more for it. */
 unsigned crew_choose(struct crew *crew);
+
+/* Keeps a letter for a chosen worker until all that were kept are posted: thousands wake it once.
+ */
+void crew_gather(struct crew *crew, unsigned worker, struct letter *letter, enum letter_kind kind);
+void crew_post_gathered(struct crew *crew);
 
 /* Posts a peer or a datagram to a chosen worker. */
 void crew_post(struct crew *crew, unsigned worker, struct letter *letter, enum letter_kind kind);

@@ -16,7 +16,7 @@
 
 enum {
 	ACCEPTS_A_TURN = 64,
-	SPARE_DESCRIPTORS = 16, /* for a reload, the journal, name service */
+	SPARE_DESCRIPTORS = 32, /* for the log of rooms, the vault, a reload, the journal, names */
 	REFUSALS_MAX = 256,	/* who are told why at one time; the others are just closed */
 };
 
@@ -178,8 +178,8 @@ static void keep_safe(struct door *door, struct peer *peer)
 	vault_keep(door->vault, number, peer->stream.fd);
 }
 
-/* Gives a connection, counted in, to the worker that has the least to do. */
-static void give_to_worker(struct door *door, struct peer *peer)
+/* Readies a connection, counted in, for the worker that has the least to do. */
+static void choose_worker(struct door *door, struct peer *peer)
 {
 	struct listener *listener = peer->listener;
 	const struct settings *settings = &listener->config->settings;
@@ -198,7 +198,6 @@ static void give_to_worker(struct door *door, struct peer *peer)
 	}
 	if (door->vault && peer->admitted && settings->service != SERVICE_CONTROL)
 		keep_safe(door, peer);
-	crew_post(door->crew, peer->letter.worker, &peer->letter, LETTER_PEER);
 }
 
 /* Takes a new connection over, fd included. */
@@ -227,7 +226,8 @@ static void welcome(struct door *door, struct listener *listener, int fd,
 	}
 	stream_init(&peer->stream, fd);
 	peer->session.framing = settings->framing;
-	give_to_worker(door, peer);
+	choose_worker(door, peer);
+	crew_post(door->crew, peer->letter.worker, &peer->letter, LETTER_PEER);
 }
 
 bool door_take_up(struct door *door, struct peer *peer)
@@ -243,7 +243,8 @@ bool door_take_up(struct door *door, struct peer *peer)
 		door->clients++;
 	}
 	peer->orphan = listener->gone; /* which its worker cannot ask */
-	give_to_worker(door, peer);
+	choose_worker(door, peer);
+	crew_gather(door->crew, peer->letter.worker, &peer->letter, LETTER_PEER);
 	return true;
 }
 
@@ -329,10 +330,15 @@ static uint64_t count_sockets(const struct door *door)
 	return n;
 }
 
+void door_count(struct door *door)
+{
+	uint64_t open = count_descriptors(), sockets = count_sockets(door);
+
+	door->reserve = SPARE_DESCRIPTORS + open - MIN(open, sockets);
+}
+
 int door_open(struct door *door)
 {
-	uint64_t open, sockets = count_sockets(door);
-	struct rlimit limit;
 	int r;
 
 	/* Made now: when it is needed, there may be no descriptor for it. */
@@ -343,13 +349,8 @@ int door_open(struct door *door)
 	if (r < 0)
 		return r;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &limit); /* then with what there is */
-	}
-	open = count_descriptors();
+	handover_raise_files();
 	note_last_client(door);
-	door->reserve = SPARE_DESCRIPTORS + open - MIN(open, sockets + door->connections);
 	door_adjust(door);
 	return 0;
 }

@@ -46,8 +46,14 @@ int door_open(struct door *door);
 void door_adjust(struct door *door);
 
 /*
- * Has a worker go on with a connection of the last process, whatever the limits are now: the peer
- * has its listener. Returns false when out of memory.
+ * Counts the descriptors that are neither connection nor listener; before there are connections, as
+ * looking at thousands takes its time.
+ */
+void door_count(struct door *door);
+
+/*
+ * Readies a connection of the last process for a worker, whatever the limits are now: the peer has
+ * its listener. crew_post_gathered() is due then. Returns false when out of memory.
  */
 bool door_take_up(struct door *door, struct peer *peer);
 

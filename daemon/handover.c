@@ -268,7 +268,7 @@ int handover_receive(int pair, struct handover_message *ret_message, void *label
 /* Takes one message out of a pair. Returns 1; 0 when there is none; or a negative errno. */
 static int receive_batch(struct handover *handover, int pair, uint64_t number, uint64_t *ret_n)
 {
-	struct handover_message message;
+	struct handover_message message = {.n = 0};
 	struct batch batch = {0};
 	int r = handover_receive(pair, &message, &batch, sizeof(batch));
 

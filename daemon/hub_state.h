@@ -377,7 +377,7 @@ void hub_admin_request(struct hub *hub, struct client *client, struct job *job);
 /* Writes down all that is known, and forgets it. */
 void hub_write_down(struct hub *hub);
 /* Takes up what the last process has written down, before anybody is here. */
-void hub_take_up(struct hub *hub, const struct hub_past *past);
+void hub_take_up(struct hub *hub, const struct hub_past *from);
 
 /* hub_recovery.c: from a process that was killed */
 

@@ -61,6 +61,7 @@ int ledger_new(size_t n_entries, struct ledger **ret_ledger)
 		ledger_free(ledger);
 		return r;
 	}
+	header.unused_entry = header.unused_seat = 1;
 	*ledger->header = header;
 	*ret_ledger = ledger;
 	return 0;
@@ -94,6 +95,7 @@ static int examine(int fd, struct ledger_header *ret_header)
 	    header.seat_size != sizeof(struct ledger_seat))
 		return -EPROTO;
 	if (header.n_entries > (uint64_t)ENTRIES_MAX + 1 ||
+	    header.unused_entry > header.n_entries || header.unused_seat > header.n_seats ||
 	    header.n_seats != header.n_entries * SEATS_AN_ENTRY ||
 	    (size_t)status.st_size != size_of(&header))
 		return -EBADMSG;
@@ -104,7 +106,7 @@ static int examine(int fd, struct ledger_header *ret_header)
 int ledger_open(int fd, struct ledger **ret_ledger)
 {
 	struct ledger *ledger = calloc(1, sizeof(*ledger));
-	struct ledger_header header;
+	struct ledger_header header = {.magic = 0};
 	int r = ledger ? examine(fd, &header) : -ENOMEM;
 
 	if (!ledger) {
@@ -113,6 +115,8 @@ int ledger_open(int fd, struct ledger **ret_ledger)
 	}
 	(void)pthread_mutex_init(&ledger->lock, NULL);
 	ledger->fd = fd;
+	ledger->unused_entry = (uint32_t)header.unused_entry;
+	ledger->unused_seat = (uint32_t)header.unused_seat;
 	if (r == 0)
 		r = map(ledger, &header);
 	if (r < 0)
@@ -131,6 +135,7 @@ uint32_t ledger_take_entry(struct ledger *ledger, uint64_t id)
 		number = ledger->free_entries[--ledger->n_free_entries];
 	else if (ledger->unused_entry < ledger->header->n_entries)
 		number = ledger->unused_entry++;
+	ledger->header->unused_entry = ledger->unused_entry;
 	if (number == 0)
 		return 0;
 	entry = &ledger->entries[number];
@@ -162,6 +167,7 @@ uint32_t ledger_take_seat(struct ledger *ledger, uint64_t id, uint64_t room, uin
 		number = ledger->free_seats[--ledger->n_free_seats];
 	else if (ledger->unused_seat < ledger->header->n_seats)
 		number = ledger->unused_seat++;
+	ledger->header->unused_seat = ledger->unused_seat;
 	(void)pthread_mutex_unlock(&ledger->lock);
 	if (number == 0)
 		return 0;

@@ -52,6 +52,8 @@ struct ledger_header {
 	uint64_t magic, version;
 	uint64_t entry_size, n_entries; /* entries are behind the header */
 	uint64_t seat_size, n_seats;	/* and seats behind the entries */
+	/* From these numbers on none was ever used; whoever looks there makes memory of them. */
+	_Atomic uint64_t unused_entry, unused_seat;
 	_Atomic uint64_t last_client;	/* the number given last to any connection */
 };
 
@@ -64,7 +66,7 @@ struct ledger {
 	/* Numbers that are free, which this process alone needs to know. */
 	uint32_t *free_entries; /* for the main thread */
 	size_t n_free_entries;
-	uint32_t unused_entry; /* from here on none was ever used */
+	uint32_t unused_entry; /* as in the header */
 	pthread_mutex_t lock;  /* of the seats, which are the workers' */
 	uint32_t *free_seats;
 	size_t n_free_seats, free_seats_size;

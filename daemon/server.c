@@ -356,6 +356,7 @@ static int serve_until_stopped(struct server *server)
 	status = listeners_open(&server->listeners, server->generation, &inherited);
 	if (status == 0)
 		status = open_control(server, &inherited);
+	door_count(&server->door);
 	if (status == 0)
 		server_succeed(server, &inherited, &succession);
 	inherited_done(&inherited);

@@ -430,6 +430,7 @@ void server_succeed(struct server *server, struct inherited *inherited,
 		r = take_up(server, &succession, problem);
 	else if (handed == -ENOENT && remained == 0)
 		r = server_recover(server, &succession);
+	crew_post_gathered(&server->crew);
 	succession.succeeds = r == 0;
 	if (r < 0 && r != -ENOENT) {
 		uint64_t lost = handed == -ENOENT ? succession.remains.n_lost

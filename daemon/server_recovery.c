@@ -31,7 +31,7 @@ static int compare_seats(const void *a, const void *b)
 
 static int sort_seats(const struct ledger *ledger, struct seats *ret_seats)
 {
-	const uint64_t n = ledger->header->n_seats;
+	const uint64_t n = ledger->unused_seat;
 	struct seats seats = {.n = 0};
 
 	for (uint64_t i = 1; i < n; i++)
@@ -148,7 +148,7 @@ static void list_absences(const struct vault_remains *remains, const struct seat
 	const struct ledger *ledger = remains->ledger;
 
 	past->absences = calloc(seats->n + 1, sizeof(*past->absences));
-	for (uint64_t i = 1; past->absences && i < ledger->header->n_entries; i++) {
+	for (uint64_t i = 1; past->absences && i < ledger->unused_entry; i++) {
 		const struct ledger_entry *entry = &ledger->entries[i];
 		size_t seat = first_seat(seats, entry->id);
 
@@ -175,9 +175,9 @@ int server_recover(struct server *server, struct succession *succession)
 		return r;
 	list_absences(remains, &seats, past);
 	past->killed = true;
-	past->chats = calloc(ledger->header->n_entries, sizeof(struct chat *));
+	past->chats = calloc(ledger->unused_entry, sizeof(struct chat *));
 	server->door.last_client = ledger->header->last_client;
-	for (uint64_t i = 1; past->chats && i < ledger->header->n_entries; i++) {
+	for (uint64_t i = 1; past->chats && i < ledger->unused_entry; i++) {
 		struct arrival arrival = {.peer = NULL};
 
 		if (remains->fds[i] < 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vault.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,6 +13,7 @@
 #define BARRIER_USEC (UINT64_C(1000) * 1000)
 
 enum {
+	DROP_TRIES = 1000, /* a millisecond each */
 	PAIRS_MAX = 64,
 	SPARED = 1024,	   /* copies of what is over that are not worth the work */
 	RECENT_MAX = 1024, /* that come singly; a pair holds fewer, usually */
@@ -183,6 +185,19 @@ static void drop_pairs(struct pair *pairs, size_t n)
 		drop_pair(&pairs[i]);
 }
 
+/*
+ * Waits until the manager has dropped what it was told to drop. To ask it for a sign takes a
+ * descriptor on the way as well, so that is refused as long as there are too many of them.
+ */
+static void await_drop(void)
+{
+	for (unsigned i = 0; i < DROP_TRIES; i++) {
+		if (sd_notify_barrier(false, BARRIER_USEC) != -ETOOMANYREFS)
+			return;
+		(void)poll(NULL, 0, 1);
+	}
+}
+
 /* Begins anew with those that are not over. Returns 0, or -ENOMEM when all is as it was. */
 static int renew(struct vault *vault)
 {
@@ -204,7 +219,7 @@ static int renew(struct vault *vault)
 	if (r == -ETOOMANYREFS) {
 		/* The kernel bounds how many descriptors are queued: both at a time are too many.
 		   Whatever comes now finds those that are not in either pair lost. */
-		(void)sd_notify_barrier(false, BARRIER_USEC); /* so that they are dropped */
+		await_drop();
 		r = send_many(vault, entries + n - rest, rest, &rest);
 	}
 	if (r < 0)
@@ -324,7 +339,7 @@ static bool is_wanted(const struct vault_remains *remains, uint64_t number, uint
 {
 	const struct ledger_entry *entry;
 
-	if (!remains->ledger || number == 0 || number >= remains->ledger->header->n_entries)
+	if (!remains->ledger || number == 0 || number >= remains->ledger->unused_entry)
 		return false;
 	entry = &remains->ledger->entries[number];
 	return id > 0 && entry->id == id && entry->idle && !entry->over && !entry->elsewhere &&
@@ -333,7 +348,7 @@ static bool is_wanted(const struct vault_remains *remains, uint64_t number, uint
 
 static void take_pair(struct vault_remains *remains, int pair, uint64_t *n)
 {
-	struct handover_message message;
+	struct handover_message message = {.n = 0};
 	struct label labels[HANDOVER_FDS_MAX];
 
 	while (handover_receive(pair, &message, labels, sizeof(labels)) > 0) {
@@ -355,7 +370,7 @@ static uint64_t count_lost(const struct vault_remains *remains)
 {
 	uint64_t n = 0;
 
-	for (size_t i = 1; i < remains->ledger->header->n_entries; i++)
+	for (size_t i = 1; i < remains->ledger->unused_entry; i++)
 		n += remains->ledger->entries[i].id > 0 && remains->fds[i] < 0;
 	return n;
 }
@@ -370,13 +385,13 @@ int vault_take(struct handover_stored *stored, struct vault_remains *ret_remains
 		handover_forget(HANDOVER_LEDGER);
 		r = ledger_open(STEAL_FD(stored->ledger), &remains.ledger);
 		if (r == 0)
-			remains.fds = malloc(remains.ledger->header->n_entries * sizeof(int));
+			remains.fds = malloc(remains.ledger->unused_entry * sizeof(int));
 		if (r == 0 && !remains.fds) {
 			ledger_free(STEAL(remains.ledger));
 			r = -ENOMEM;
 		}
 	}
-	for (size_t i = 0; r == 0 && i < remains.ledger->header->n_entries; i++)
+	for (size_t i = 0; r == 0 && i < remains.ledger->unused_entry; i++)
 		remains.fds[i] = -1;
 	handover_raise_files();
 	for (size_t i = 0; i < stored->n_safe; i++) {
@@ -393,7 +408,7 @@ int vault_take(struct handover_stored *stored, struct vault_remains *ret_remains
 
 void vault_remains_done(struct vault_remains *remains)
 {
-	for (size_t i = 0; remains->ledger && i < remains->ledger->header->n_entries; i++)
+	for (size_t i = 0; remains->ledger && i < remains->ledger->unused_entry; i++)
 		closep(&remains->fds[i]);
 	ledger_free(remains->ledger);
 	free(remains->fds);

@@ -62,14 +62,17 @@ void survivor_prepare(struct manager *manager)
 	}
 }
 
+void survivor_run(struct manager *manager, const char *settings, const char *chat)
+{
+	CLEANUP(freep) char *config = survivor_config(manager, settings, chat);
+
+	manager_start(manager, "%s", config);
+}
+
 void survivor_start(struct manager *manager, const char *settings, const char *chat)
 {
-	CLEANUP(freep) char *config = NULL;
-
-	if (manager->n_sockets == 0)
-		survivor_prepare(manager);
-	config = survivor_config(manager, settings, chat);
-	manager_start(manager, "%s", config);
+	survivor_prepare(manager);
+	survivor_run(manager, settings, chat);
 }
 
 /* ---- sending ---- */

@@ -50,15 +50,15 @@ struct survivor {
 	size_t n_got, got_size;
 };
 
-/* Makes the manager of a service, and its sockets. */
-void survivor_prepare(struct manager *manager);
-
 /*
- * The same, unless manager is one already, and starts the service, with listeners for all kinds,
- * rooms "ops" and "quiet", durable, and "memory", not durable; settings stands before all that, and
- * chat within its group.
+ * Starts a service under a manager, with listeners for all kinds, rooms "ops" and "quiet", durable,
+ * and "memory", not durable; settings stands before all that, and chat within its group.
  */
 void survivor_start(struct manager *manager, const char *settings, const char *chat);
+
+/* Its two halves: the manager with its sockets, and the service. */
+void survivor_prepare(struct manager *manager);
+void survivor_run(struct manager *manager, const char *settings, const char *chat);
 
 /* The configuration that it writes; malloc()ed. */
 char *survivor_config(const struct manager *manager, const char *settings, const char *chat);

@@ -193,7 +193,7 @@ START_TEST(names_and_rooms_go_on)
 {
 	CHATTER anna = {0}, chief = {0}, again = {0};
 	struct survivor cleo = {0}, lost = {0};
-	struct manager manager;
+	struct manager manager = {0};
 	uint64_t before;
 
 	survivor_start(&manager, "crash_safe = true; workers = 1;", "");
@@ -245,7 +245,7 @@ START_TEST(what_ends_with_the_process_is_closed)
 {
 	struct survivor in_memory = {0}, other = {0};
 	CHATTER judge = {0};
-	struct manager manager;
+	struct manager manager = {0};
 
 	survivor_start(&manager, "crash_safe = true; workers = 1;", "");
 	survivor_enter(&in_memory, &manager, SURVIVOR_CHAT, false, "anna", "memory", -1);
@@ -271,7 +271,7 @@ START_TEST(whoever_is_behind_catches_up)
 {
 	struct survivor ben = {0};
 	struct survivor_log log = {0};
-	struct manager manager;
+	struct manager manager = {0};
 	CHATTER anna = {0};
 	enum { N = 300 };
 
@@ -295,7 +295,7 @@ END_TEST
 START_TEST(an_end_is_an_end)
 {
 	struct survivor one = {0}, kicked = {0};
-	struct manager manager;
+	struct manager manager = {0};
 	CHATTER chief = {0};
 
 	survivor_start(&manager, "crash_safe = true; workers = 1;", "");
@@ -336,7 +336,7 @@ START_TEST(it_is_switched_on_and_off)
 {
 	struct survivor one = {0}, member = {0};
 	struct survivor_log log = {0};
-	struct manager manager;
+	struct manager manager = {0};
 
 	survivor_start(&manager, "workers = 1;", "");
 	survivor_enter(&one, &manager, SURVIVOR_LENGTH, false, "", "", -1);
@@ -379,11 +379,11 @@ END_TEST
 START_TEST(nobody_keeps_descriptors)
 {
 	struct survivor one = {0};
-	struct manager manager;
+	struct manager manager = {0};
 
 	survivor_prepare(&manager);
 	manager.store_max = 0;
-	survivor_start(&manager, "crash_safe = true; workers = 1;", "");
+	survivor_run(&manager, "crash_safe = true; workers = 1;", "");
 	ck_assert_uint_eq(server_count_log(&manager.server, "crash_safe has no effect"), 1);
 	survivor_enter(&one, &manager, SURVIVOR_LENGTH, false, "", "", -1);
 	survivor_assert_serves(&one);
@@ -401,11 +401,11 @@ END_TEST
 START_TEST(the_manager_refuses)
 {
 	struct survivor one = {0};
-	struct manager manager;
+	struct manager manager = {0};
 
 	survivor_prepare(&manager);
 	manager.refuses = true;
-	survivor_start(&manager, "crash_safe = true; workers = 1;", "");
+	survivor_run(&manager, "crash_safe = true; workers = 1;", "");
 	for (unsigned i = 0; i < 500; i++) {
 		survivor_enter(&one, &manager, SURVIVOR_LENGTH, false, "", "", -1);
 		survivor_assert_serves(&one);
@@ -421,7 +421,7 @@ END_TEST
 START_TEST(churn_leaves_nothing_behind)
 {
 	struct survivor still[4] = {0}, one = {0};
-	struct manager manager;
+	struct manager manager = {0};
 	size_t n = harness_rounds(20000, 2000), fds, most = 0;
 
 	survivor_start(&manager, "crash_safe = true; workers = 1;", "");

@@ -196,6 +196,8 @@ START_TEST(others_are_refused)
 	for (uint64_t n = 1; n; n <<= 1) {
 		expect_refused(offsetof(struct ledger_header, n_entries), 11 + n, -EBADMSG);
 		expect_refused(offsetof(struct ledger_header, n_seats), 44 + n, -EBADMSG);
+		expect_refused(offsetof(struct ledger_header, unused_entry), 11 + n, -EBADMSG);
+		expect_refused(offsetof(struct ledger_header, unused_seat), 44 + n, -EBADMSG);
 	}
 }
 END_TEST

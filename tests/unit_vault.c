@@ -212,7 +212,7 @@ static void expect_remains(const uint64_t *ids, size_t n, uint64_t n_lost)
 
 	ck_assert_int_eq(vault_take(&stored, &remains), 0);
 	for (size_t i = 0; i < n; i++)
-		for (size_t j = 1; j < remains.ledger->header->n_entries; j++) {
+		for (size_t j = 1; j < remains.ledger->unused_entry; j++) {
 			if (remains.ledger->entries[j].id != ids[i])
 				continue;
 			ck_assert_msg(remains.fds[j] >= 0, "%lu is lost", (unsigned long)ids[i]);
@@ -220,7 +220,7 @@ static void expect_remains(const uint64_t *ids, size_t n, uint64_t n_lost)
 			found++;
 		}
 	ck_assert_uint_eq(found, n);
-	for (size_t j = 1; j < remains.ledger->header->n_entries; j++)
+	for (size_t j = 1; j < remains.ledger->unused_entry; j++)
 		found -= remains.fds[j] >= 0;
 	ck_assert_uint_eq(found, 0);
 	ck_assert_uint_eq(remains.n_lost, n_lost);
@@ -379,7 +379,7 @@ START_TEST(closed_ones_harm_nobody)
 		(void)come(vault, i);
 	}
 	/* Enough come and go that all is begun anew. */
-	for (uint64_t i = N + 1; i < 5 * N; i++)
+	for (uint64_t i = N + 1; i < UINT64_C(5) * N; i++)
 		vault_forget(vault, come(vault, i));
 	expect_range(1, N, 2);
 	vault_free(vault);
@@ -407,7 +407,7 @@ START_TEST(the_manager_may_refuse)
 		size_t n = 0;
 
 		ck_assert_int_eq(vault_take(&stored, &remains), 0);
-		for (size_t i = 1; i < remains.ledger->header->n_entries; i++) {
+		for (size_t i = 1; i < remains.ledger->unused_entry; i++) {
 			if (remains.fds[i] < 0)
 				continue;
 			n++;
@@ -506,9 +506,26 @@ START_TEST(entry_0_is_nothing)
 }
 END_TEST
 
+/* Memory is only made of what was used, however many there might be; also by who reads it. */
+START_TEST(few_of_many_cost_little)
+{
+	struct vault *vault = make_vault((size_t)1 << 20);
+	struct stat status;
+
+	(void)come(vault, 1);
+	(void)ledger_take_seat(vault_ledger(vault), 1, 1, 1);
+	expect_range(1, 1, 0);
+	ck_assert_int_eq(fstat(vault_ledger(vault)->fd, &status), 0);
+	ck_assert_int_le(status.st_blocks, 64 * 1024 / 512);
+	vault_free(vault);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("vault");
+
+	harness_add(suite, few_of_many_cost_little);
 
 	harness_add(suite, the_idle_go_on);
 	harness_add(suite, nothing_remains_of_an_orderly_end);
