@@ -324,6 +324,7 @@ bool audiences_wants_fetch(const struct audiences *audiences, struct chat *chat)
 		list_append(&chat->seats, &seat->link);
 		chat->fetch = (struct fetch){.chat = chat,
 					     .room = seat->room,
+					     .most = chat->peer->session.settings->max_pending,
 					     .cursor = place->cursor,
 					     .after = place->cursor};
 		chat->fetching = true;

@@ -56,6 +56,7 @@ struct fetch {
 	struct chat *chat;
 	uint64_t room;
 	uint64_t cursor;       /* the last number it has been sent; then the last one in packet */
+	uint64_t most;	       /* bytes that it brings, about */
 	uint64_t after;	       /* the last number that it had been sent before packet */
 	bool caught_up;	       /* nothing follows packet but what will be broadcast */
 	struct packet *packet; /* NULL: the member is none any more, or out of memory */

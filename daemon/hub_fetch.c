@@ -8,13 +8,14 @@
  * worker asks for as it can send them.
  */
 
-enum { FETCH_BYTES = 128 * 1024 }; /* of messages that one fetch brings, about */
+enum { FETCH_BYTES = 128 * 1024 }; /* of messages that one fetch brings at the most, about */
 
 struct fetching {
 	struct buffer buffer;
 	struct room *room;
 	const struct chat *chat;
 	unsigned side;
+	uint64_t most;
 	uint64_t last;
 };
 
@@ -35,7 +36,7 @@ static int fetch_message(const struct chat_message *message, void *data)
 	if (r < 0)
 		return r;
 	fetching->last = message->seq;
-	return fetching->buffer.len >= FETCH_BYTES;
+	return fetching->buffer.len >= fetching->most;
 }
 
 /* Writes what follows cursor. Returns 0 or a negative errno. */
@@ -63,7 +64,11 @@ static int fetch_from(struct fetching *fetching, uint64_t cursor)
 static int fill_fetch(struct fetch *fetch, const struct presence *presence)
 {
 	struct fetching fetching = {
-		.chat = fetch->chat, .room = presence->room, .side = presence->side};
+		.chat = fetch->chat,
+		.room = presence->room,
+		.side = presence->side,
+		.most = MIN(fetch->most, (uint64_t)FETCH_BYTES),
+	};
 	struct packet *packet = NULL;
 	int r = fetch_from(&fetching, fetch->cursor);
 

@@ -5,8 +5,6 @@
  * cost, what they get when they read again while talk goes on, and what retention does meanwhile.
  */
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -66,60 +64,30 @@ static void hear(struct chatter *chatter, json_int_t seq)
 
 /* ---- many who do not read ---- */
 
-/* Connects over TCP with a socket that takes in little. */
-static int connect_narrow(const struct server *server)
-{
-	struct sockaddr_in address = {
-		.sin_family = AF_INET,
-		.sin_port = htons((uint16_t)server_port(server, "chat", "tcp:")),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-	const struct timeval deadline = {.tv_sec = harness_patience() / 1000};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	REQUIRE(fd >= 0);
-	REQUIRE(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &(int){4096}, sizeof(int)) == 0);
-	REQUIRE(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof deadline) == 0);
-	REQUIRE_MSG(connect(fd, (struct sockaddr *)&address, sizeof address) == 0, "connect: %m");
-	return fd;
-}
-
-/* Waits until room has n members. */
-static void await_members(struct chatter *watcher, const char *room, json_int_t n)
-{
-	uint64_t deadline = harness_now() + (uint64_t)harness_patience();
-	json_int_t members = 0;
-
-	while (members < n) {
-		json_t *reply = chatter_ask(watcher, "{'op':'join','room':'%s'}", room);
-
-		members = member_integer(reply, "members");
-		json_decref(reply);
-		harness_pause(deadline, "all to have joined");
-	}
-}
-
-/* They join, in these words, and never read. */
+/*
+ * They join, in these words, and read no more than the reply. Over Unix sockets: what the kernel
+ * holds for a thousand that have stalled on the loopback device is most of what it has for all TCP
+ * of the machine, and then it drops segments of everybody, in other tests as well.
+ */
 static void stall(const struct server *server, int *fds, size_t n, const char *join)
 {
 	for (size_t i = 0; i < n; i++) {
-		fds[i] = connect_narrow(server);
+		CLEANUP(buffer_done) struct buffer reply = {0};
+
+		fds[i] = client(server, "chat", "unix:");
 		send_frame(fds[i], join, strlen(join));
+		REQUIRE(!recv_frame(fds[i], &reply));
+		REQUIRE(memmem(reply.data, reply.len, "\"ok\":true", 9));
 	}
 }
 
-/*
- * One who has stalled reads, from its reply to join on; with a wide socket: a narrow one only goes
- * on at the pace of the kernel's probes, a few KiB a second.
- */
+/* One who has stalled reads. */
 static void wake(struct chatter *chatter, int *fd)
 {
-	REQUIRE(setsockopt(*fd, SOL_SOCKET, SO_RCVBUF, &(int){1 << 20}, sizeof(int)) == 0);
 	*chatter = (struct chatter){.fd = STEAL_FD(*fd),
 				    .framing = FRAMING_LENGTH,
 				    .replies = json_array(),
 				    .events = json_array()};
-	json_decref(chatter_next_reply(chatter));
 }
 
 /* The daemon has no more than this much memory more than it had before. */
@@ -161,7 +129,6 @@ static void stalled_in(const char *room)
 	chatter_enter(&reader, &server, "reader", room);
 	(void)snprintf(join, sizeof join, "{\"op\":\"join\",\"room\":\"%s\"}", room);
 	stall(&server, fds, n, join);
-	await_members(&reader, room, (json_int_t)n + 2);
 	before = server_rss(&server);
 
 	for (json_int_t seq = 1; seq <= messages; seq += WINDOW) {
@@ -223,7 +190,6 @@ START_TEST(many_stall_with_the_whole_log_to_come)
 	(void)json_array_clear(speaker.events);
 	before = server_rss(&server);
 	stall(&server, fds, n, "{\"op\":\"join\",\"room\":\"disk\",\"since\":0}");
-	await_members(&speaker, "disk", (json_int_t)n + 1);
 	talk(&speaker, "disk", messages + 1, 10, 1000);
 	assert_grown(&server, before, n * 192 * KIB);
 	wake(&woken, &fds[n / 2]);
@@ -321,7 +287,6 @@ static void retain_in(struct server *server, const char *room)
 	chatter_open(&speakers[0], server, "chat", "tcp:");
 	expect_ok(&speakers[0], "{'op':'join','room':'%s'}", room);
 	stall(server, &fd, 1, join);
-	await_members(&speakers[0], room, 2);
 	for (size_t i = 1; i < SPEAKERS; i++) {
 		chatter_open(&speakers[i], server, i % 2 ? "chat" : "line",
 			     i % 3 ? "tcp:" : "unix:");
