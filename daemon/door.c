@@ -16,7 +16,7 @@
 
 enum {
 	ACCEPTS_A_TURN = 64,
-	SPARE_DESCRIPTORS = 32, /* for the log of rooms, the vault, a reload, the journal, names */
+	SPARE_DESCRIPTORS = 16, /* for a reload, the journal, name service */
 	REFUSALS_MAX = 256,	/* who are told why at one time; the others are just closed */
 };
 
@@ -350,6 +350,8 @@ int door_open(struct door *door)
 		return r;
 
 	handover_raise_files();
+	if (door->connections == 0)
+		door_count(door); /* more are open by now */
 	note_last_client(door);
 	door_adjust(door);
 	return 0;

@@ -54,7 +54,7 @@ struct ledger_header {
 	uint64_t seat_size, n_seats;	/* and seats behind the entries */
 	/* From these numbers on none was ever used; whoever looks there makes memory of them. */
 	_Atomic uint64_t unused_entry, unused_seat;
-	_Atomic uint64_t last_client;	/* the number given last to any connection */
+	_Atomic uint64_t last_client; /* the number given last to any connection */
 };
 
 struct ledger {

@@ -322,18 +322,26 @@ static int open_control(struct server *server, struct inherited *inherited)
 	return required ? status : 0;
 }
 
-/* Starts the hub, with the log of rooms if anybody talks here. Returns 0 or an exit status. */
-static int start_hub(struct server *server, const struct succession *succession)
+/* Opens all that must be there: listeners, and the log of rooms. Returns 0 or an exit status. */
+static int open_all(struct server *server, struct inherited *inherited, struct store **ret_store)
 {
-	const struct config *config = server->generation->config;
-	struct store *store;
-	int r, status;
+	int status = listeners_open(&server->listeners, server->generation, inherited);
 
-	status = server_open_store(server, config, &store);
-	if (status != 0)
-		return status;
-	r = hub_start(server->hub, config, store, &server->crew, &server->mailbox,
-		      succession->succeeds ? &succession->past : NULL);
+	if (status == 0)
+		status = open_control(server, inherited);
+	if (status == 0)
+		status = server_open_store(server, server->generation->config, ret_store);
+	door_count(&server->door);
+	return status;
+}
+
+/* Starts the hub, which goes on with those whom the last process has left. Returns as above. */
+static int start_hub(struct server *server, struct store *store,
+		     const struct succession *succession)
+{
+	int r = hub_start(server->hub, server->generation->config, store, &server->crew,
+			  &server->mailbox, succession->succeeds ? &succession->past : NULL);
+
 	if (r < 0) {
 		log_write(LOG_FAULT, NULL, "the hub cannot start: %s", strerror(-r));
 		return EX_OSERR;
@@ -341,11 +349,12 @@ static int start_hub(struct server *server, const struct succession *succession)
 	return 0;
 }
 
-/* Opens all listeners, and serves until asked to stop. Returns an exit status. */
-static int serve_until_stopped(struct server *server)
+/* Opens everything, and lets clients in. Returns 0 or an exit status. */
+static int begin_to_serve(struct server *server)
 {
 	struct inherited inherited = {0};
 	struct succession succession = {0};
+	struct store *store = NULL;
 	int r, status;
 
 	r = inherit(&inherited);
@@ -353,15 +362,13 @@ static int serve_until_stopped(struct server *server)
 		log_write(LOG_FAULT, NULL, "cannot take over inherited sockets: %s", strerror(-r));
 		return EX_OSERR;
 	}
-	status = listeners_open(&server->listeners, server->generation, &inherited);
-	if (status == 0)
-		status = open_control(server, &inherited);
-	door_count(&server->door);
+	status = open_all(server, &inherited, &store);
+	/* Only then: what cannot start leaves them in the store, for whoever is started next. */
 	if (status == 0)
 		server_succeed(server, &inherited, &succession);
 	inherited_done(&inherited);
 	if (status == 0)
-		status = start_hub(server, &succession);
+		status = start_hub(server, store, &succession);
 	if (status != 0) {
 		succession_done(&succession);
 		return status;
@@ -376,6 +383,16 @@ static int serve_until_stopped(struct server *server)
 		log_write(LOG_FAULT, NULL, "cannot serve: %s", strerror(-r));
 		return EX_OSERR;
 	}
+	return 0;
+}
+
+/* Serves until asked to stop. Returns an exit status. */
+static int serve_until_stopped(struct server *server)
+{
+	int r = begin_to_serve(server);
+
+	if (r != 0)
+		return r;
 	(void)sd_notifyf(false, "READY=1\nSTATUS=Serving %zu listeners",
 			 server->generation->config->n_listeners);
 	r = sd_event_loop(server->event);
