@@ -378,7 +378,7 @@ static int settle_all(struct server *server, struct succession *succession,
 	succession->past.chats = calloc(n + 1, sizeof(struct chat *));
 	if (!succession->past.chats)
 		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n && arrivals[i].peer; i++)
 		succession->lost += !server_settle(server, succession, &arrivals[i]);
 	return 0;
 }

@@ -74,7 +74,7 @@ START_TEST(a_queue_that_is_never_empty_does_not_grow)
 		if (sent < MESSAGES)
 			ck_assert_uint_gt(link_unsent(&link), 0);
 		take(server, &received);
-		ck_assert_uint_le(link.out.size, 4 * QUEUED);
+		ck_assert_uint_le(link.out.size, (size_t)4 * QUEUED);
 	}
 	ck_assert_uint_eq(link_unsent(&link), 0);
 	ck_assert_uint_eq(link_events(&link), POLLIN);
