@@ -139,6 +139,42 @@ START_TEST(reload_under_load)
 }
 END_TEST
 
+/* Good and bad ones in turn, with listeners and rooms that come and go; clients stay. */
+START_TEST(many_reloads_leak_nothing)
+{
+	enum { WARM = 100 }; /* after which memory is what it stays */
+	const int rounds = (int)harness_rounds(1000, 100);
+	CLEANUP(closep) int fd = -1;
+	struct server server;
+	size_t fds = 0, memory = 0;
+
+	server_start_config(&server, "%s",
+			    "listeners: ({ name = \"a\"; framing = \"line\"; listen = "
+			    "\"unix:a\"; });");
+	fd = client(&server, "a", NULL);
+	for (int round = 0; round < rounds; round++) {
+		server_write_config(&server,
+				    "max_clients = %d; listeners: ({ name = \"a\"; framing = "
+				    "\"%s\"; listen = \"unix:a\"; }%s); chat: { rooms: ({ name = "
+				    "\"room%d\"; }); };",
+				    100 + round, round % 2 ? "lime" : "line",
+				    round % 4 ? ", { name = \"b\"; listen = \"unix:b\"; }" : "",
+				    round % 8);
+		reload(&server);
+		if (round == WARM) {
+			fds = server_fds(&server);
+			memory = server_rss(&server);
+		}
+	}
+	assert_answer(fd, "abc\n", "abc\n");
+	if (!harness_slow()) {
+		ck_assert_uint_le(server_fds(&server), fds + 2);
+		ck_assert_uint_le(server_rss(&server), memory + (1 << 20));
+	}
+	server_stop(&server);
+}
+END_TEST
+
 /* The command line's listeners have no file; there is nothing to be read anew. */
 START_TEST(reload_without_a_file)
 {
@@ -194,6 +230,7 @@ int main(void)
 	harness_add(suite, a_good_configuration_is_taken);
 	harness_add(suite, a_bad_configuration_is_not);
 	harness_add(suite, reload_under_load);
+	harness_add(suite, many_reloads_leak_nothing);
 	harness_add(suite, reload_without_a_file);
 	harness_add(suite, summary);
 	return harness_main(suite);
