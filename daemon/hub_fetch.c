@@ -63,11 +63,12 @@ static int fetch_from(struct fetching *fetching, uint64_t cursor)
 /* Fills in what fetch asks for, as a member has it. Returns 0 or a negative errno. */
 static int fill_fetch(struct fetch *fetch, const struct presence *presence)
 {
+	const uint64_t most = MIN(fetch->most, (uint64_t)FETCH_BYTES);
 	struct fetching fetching = {
 		.chat = fetch->chat,
 		.room = presence->room,
 		.side = presence->side,
-		.most = MIN(fetch->most, (uint64_t)FETCH_BYTES),
+		.most = most,
 	};
 	struct packet *packet = NULL;
 	int r = fetch_from(&fetching, fetch->cursor);
