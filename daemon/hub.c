@@ -3,8 +3,8 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "hub_state.h"
 #include "log.h"
 #include "resolver.h"
@@ -17,14 +17,6 @@ enum {
 	TICK = 1000,	       /* milliseconds between two looks at what is due */
 	TICK_SOON = 10,	       /* likewise, while logs are too long */
 };
-
-static uint64_t wall_clock(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 /*
  * Output
@@ -255,7 +247,7 @@ static void tick(struct hub *hub)
 {
 	uint64_t wait;
 
-	hub->now = wall_clock();
+	hub->now = clock_wall_ms();
 	wait = trim_some(hub) ? TICK_SOON : TICK;
 	remove_some(hub);
 	hub_check_inquiries(hub);
@@ -376,7 +368,7 @@ static void read_mail(struct hub *hub)
 	unsigned n = 0;
 
 	hub->has_mail = false;
-	hub->now = wall_clock();
+	hub->now = clock_wall_ms();
 	for (letter = mailbox_collect(&hub->mailbox); letter; letter = next) {
 		next = letter->next;
 		read_letter(hub, letter);
@@ -465,7 +457,7 @@ int hub_start(struct hub *hub, const struct config *config, struct store *store,
 	hub->crew = crew;
 	hub->n_workers = crew->n;
 	hub->manager = manager;
-	hub->now = wall_clock();
+	hub->now = clock_wall_ms();
 	hub->out = calloc(crew->n, sizeof(*hub->out));
 	r = hub->out ? take_up(hub, store) : -ENOMEM;
 	if (r == 0)

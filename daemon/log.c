@@ -11,6 +11,7 @@
 #include <sys/timerfd.h>
 #include <time.h>
 
+#include "clock.h"
 #include "log_fold.h"
 #include "log_output.h"
 #include "text.h"
@@ -310,10 +311,7 @@ static void compose(struct entry *entry, enum log_kind kind, const struct log_ab
 
 static uint64_t milliseconds(void)
 {
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	return clock_now() / NSEC_PER_MSEC;
 }
 
 /* Has the timer expire when something is to be said. */

@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <limits.h>
 #include <sys/epoll.h>
-#include <time.h>
 
+#include "clock.h"
 #include "util.h"
 
 static_assert(LOOP_IN == (int)EPOLLIN && LOOP_OUT == (int)EPOLLOUT &&
@@ -24,10 +24,7 @@ struct loop {
 
 static void read_clock(struct loop *loop)
 {
-	struct timespec time;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &time); /* cannot fail for this clock */
-	loop->now = (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
+	loop->now = clock_now() / NSEC_PER_MSEC;
 }
 
 int loop_new(void (*expired)(struct timer *timer), struct loop **ret_loop)
