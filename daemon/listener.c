@@ -37,6 +37,50 @@ struct listener *listener_new(struct generation *generation, const struct listen
 	return listener;
 }
 
+static void free_own_config(struct listener_config *config)
+{
+	if (!config)
+		return;
+	free(config->settings.greeting);
+	free(config->name);
+	free(config);
+}
+
+struct listener *listener_new_stand_in(struct generation *generation, const char *name,
+				       enum service_kind service, enum dialect_id dialect,
+				       unsigned n_threads)
+{
+	struct listener_config *config = calloc(1, sizeof(*config));
+	struct listener *listener = NULL;
+
+	if (!config)
+		return NULL;
+	config->settings = generation->config->defaults;
+	config->settings.service = service;
+	config->settings.dialect = dialect;
+	config->settings.greeting = strdup("");
+	config->name = strdup(name);
+	if (config->name && config->settings.greeting)
+		listener = listener_new(generation, config, n_threads);
+	if (!listener) {
+		free_own_config(config);
+		return NULL;
+	}
+	listener->own_config = config;
+	listener->gone = true;
+	return listener;
+}
+
+struct listener *listener_find(const struct list *all, const char *name)
+{
+	struct listener *listener;
+
+	LIST_FOR_EACH(listener, all, struct listener, link)
+		if (!listener->gone && strcmp(listener->name, name) == 0)
+			return listener;
+	return NULL;
+}
+
 void listener_configure(struct listener *listener, struct generation *generation,
 			const struct listener_config *config)
 {
@@ -76,15 +120,6 @@ void listener_own(struct listener *listener, const struct endpoint *endpoint,
 		return;
 	listening->inherited = false;
 	listening->made = *made;
-}
-
-static void free_own_config(struct listener_config *config)
-{
-	if (!config)
-		return;
-	free(config->settings.greeting);
-	free(config->name);
-	free(config);
 }
 
 void listener_free(struct listener *listener)

@@ -59,6 +59,17 @@ struct listener {
 struct listener *listener_new(struct generation *generation, const struct listener_config *config,
 			      unsigned n_threads);
 
+/*
+ * Returns one of a name that is not served any more, for connections that are to end: it is gone,
+ * and has the defaults of the configuration. NULL when out of memory.
+ */
+struct listener *listener_new_stand_in(struct generation *generation, const char *name,
+				       enum service_kind service, enum dialect_id dialect,
+				       unsigned n_threads);
+
+/* Returns the listener of this name among all that is served, or NULL. */
+struct listener *listener_find(const struct list *all, const char *name);
+
 /* Has another configuration from now on. */
 void listener_configure(struct listener *listener, struct generation *generation,
 			const struct listener_config *config);

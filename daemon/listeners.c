@@ -149,16 +149,6 @@ int listeners_open_control(struct listeners *listeners, struct generation *gener
 	return status;
 }
 
-struct listener *listeners_find(const struct listeners *listeners, const char *name)
-{
-	struct listener *listener;
-
-	LIST_FOR_EACH(listener, &listeners->all, struct listener, link)
-		if (!listener->gone && strcmp(listener->name, name) == 0)
-			return listener;
-	return NULL;
-}
-
 static struct listener *find_stand_in(const struct listeners *listeners, const char *name,
 				      enum service_kind service, enum dialect_id dialect)
 {
@@ -177,29 +167,13 @@ struct listener *listeners_stand_in(struct listeners *listeners, struct generati
 				    enum dialect_id dialect)
 {
 	struct listener *listener = find_stand_in(listeners, name, service, dialect);
-	struct listener_config *config;
 
 	if (listener)
 		return listener;
-	config = calloc(1, sizeof(*config));
-	if (!config)
-		return NULL;
-	config->settings = generation->config->defaults;
-	config->settings.service = service;
-	config->settings.dialect = dialect;
-	config->settings.greeting = strdup("");
-	config->name = strdup(name);
-	if (config->name && config->settings.greeting)
-		listener = listener_new(generation, config, listeners->crew->n + 1);
-	if (!listener) {
-		free(config->settings.greeting);
-		free(config->name);
-		free(config);
-		return NULL;
-	}
-	listener->own_config = config;
-	listener->gone = true;
-	list_append(&listeners->all, &listener->link);
+	listener =
+		listener_new_stand_in(generation, name, service, dialect, listeners->crew->n + 1);
+	if (listener)
+		list_append(&listeners->all, &listener->link);
 	return listener;
 }
 

@@ -34,9 +34,6 @@ int listeners_open(struct listeners *listeners, struct generation *generation,
 int listeners_open_control(struct listeners *listeners, struct generation *generation,
 			   const struct listener_config *config, struct inherited *inherited);
 
-/* Returns the listener of this name that is served, or NULL. */
-struct listener *listeners_find(const struct listeners *listeners, const char *name);
-
 /*
  * Returns a listener without sockets, of a name that is not served any more, for connections that
  * are to end; one for all of a name and service. It goes with the last of them. NULL when out of

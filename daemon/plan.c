@@ -28,16 +28,6 @@ void plan_done(struct plan *plan)
 		step_free(step);
 }
 
-static struct listener *find_listener(const struct list *all, const char *name)
-{
-	struct listener *listener;
-
-	LIST_FOR_EACH(listener, all, struct listener, link)
-		if (!listener->gone && strcmp(listener->name, name) == 0)
-			return listener;
-	return NULL;
-}
-
 static bool same_text(const char *a, const char *b)
 {
 	return a && b ? strcmp(a, b) == 0 : a == b;
@@ -149,7 +139,7 @@ static int plan_step(const struct list *all, unsigned n_threads, struct generati
 	list_init(&step->opened);
 	list_append(steps, &step->link);
 	step->config = config;
-	step->listener = find_listener(all, config->name);
+	step->listener = listener_find(all, config->name);
 	if (!step->listener) {
 		step->listener = listener_new(generation, config, n_threads);
 		step->fresh = step->listener;

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
 
 #include <systemd/sd-daemon.h>
 
@@ -13,8 +12,6 @@
 #include "peer_handover.h"
 #include "server.h"
 #include "util.h"
-
-#define BARRIER_USEC (UINT64_C(1000) * 1000)
 
 enum { SETTLING_MIN = 1000 }; /* milliseconds that settling may take, however short draining may */
 
@@ -171,7 +168,7 @@ static void close_vault(struct server *server)
 	if (!server->door.vault)
 		return;
 	vault_free(STEAL(server->door.vault));
-	(void)sd_notify_barrier(false, BARRIER_USEC); /* else it is bounded by less */
+	vault_await_drop();
 }
 
 /* Gives all to the service manager. Returns 0 or a negative errno. */
@@ -262,13 +259,13 @@ static const char *keep_reason(struct server_handover *handover, char *reason)
 {
 	char **reasons;
 
+	if (!reason)
+		return NULL;
 	for (size_t i = 0; i < handover->n_reasons; i++)
-		if (reason && strcmp(handover->reasons[i], reason) == 0) {
+		if (strcmp(handover->reasons[i], reason) == 0) {
 			free(reason);
 			return handover->reasons[i];
 		}
-	if (!reason)
-		return NULL;
 	reasons = reallocarray(handover->reasons, handover->n_reasons + 1, sizeof(*reasons));
 	if (!reasons) {
 		free(reason);
@@ -296,7 +293,7 @@ static void get_socket(struct server *server, struct record_reader *reader)
 	memcpy(&endpoint, address.data, sizeof(endpoint));
 	memcpy(&made, file.data, sizeof(made));
 	handover_forget(name);
-	listener = listeners_find(&server->listeners, name);
+	listener = listener_find(&server->listeners.all, name);
 	if (listener)
 		listener_own(listener, &endpoint, &made);
 }
@@ -328,7 +325,7 @@ static bool read_arrivals(struct server *server, struct succession *succession,
 static struct listener *find_listener(struct server *server, const struct peer_origin *origin,
 				      const struct peer *peer)
 {
-	struct listener *listener = listeners_find(&server->listeners, origin->listener);
+	struct listener *listener = listener_find(&server->listeners.all, origin->listener);
 
 	if (listener && listener->config->settings.service == origin->service)
 		return listener;

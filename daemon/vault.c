@@ -185,12 +185,10 @@ static void drop_pairs(struct pair *pairs, size_t n)
 		drop_pair(&pairs[i]);
 }
 
-/*
- * Waits until the manager has dropped what it was told to drop. To ask it for a sign takes a
- * descriptor on the way as well, so that is refused as long as there are too many of them.
- */
-static void await_drop(void)
+void vault_await_drop(void)
 {
+	/* To ask for a sign takes a descriptor on the way as well, so that is refused as long as
+	   there are too many of them. */
 	for (unsigned i = 0; i < DROP_TRIES; i++) {
 		if (sd_notify_barrier(false, BARRIER_USEC) != -ETOOMANYREFS)
 			return;
@@ -219,7 +217,7 @@ static int renew(struct vault *vault)
 	if (r == -ETOOMANYREFS) {
 		/* The kernel bounds how many descriptors are queued: both at a time are too many.
 		   Whatever comes now finds those that are not in either pair lost. */
-		await_drop();
+		vault_await_drop();
 		r = send_many(vault, entries + n - rest, rest, &rest);
 	}
 	if (r < 0)
