@@ -22,7 +22,8 @@ enum {
 	TIME_BYTES = 32,
 	RETRY_MILLISECONDS = 10,       /* until what waits is offered again, at first */
 	RETRY_MILLISECONDS_MAX = 1000, /* and when it was not taken again and again */
-	DRAIN_MILLISECONDS = 1000,     /* for what still waits at the end */
+	LAST_MILLISECONDS = 1000,      /* for what still waits at the end */
+	LOOK_MILLISECONDS = 1,	       /* between two looks at it */
 };
 
 /* The identifiers are those of systemd/retort.catalog, and never change. */
@@ -501,25 +502,40 @@ void log_say_folded(void)
 		arm();
 }
 
-/* Offers what waits for a last while. */
-static void drain(void)
+static bool is_waiting(void)
 {
-	uint64_t end = milliseconds() + DRAIN_MILLISECONDS;
+	put(NULL);
+	return atomic_load_explicit(&state.retry, memory_order_relaxed) > 0;
+}
 
-	for (;;) {
-		put(NULL);
-		if (atomic_load_explicit(&state.retry, memory_order_relaxed) == 0 ||
-		    milliseconds() >= end)
-			return;
-		(void)poll(NULL, 0, RETRY_MILLISECONDS);
-	}
+static bool is_unread(void)
+{
+	bool unread;
+
+	pthread_mutex_lock(&state.output_lock);
+	unread = log_output_is_unread(&state.output);
+	pthread_mutex_unlock(&state.output_lock);
+	return unread;
+}
+
+static void wait_while(bool (*is_so)(void))
+{
+	uint64_t end = milliseconds() + LAST_MILLISECONDS;
+
+	while (is_so() && milliseconds() < end)
+		(void)poll(NULL, 0, LOOK_MILLISECONDS);
+}
+
+void log_wait_read(void)
+{
+	wait_while(is_unread);
 }
 
 void log_close(void)
 {
 	pthread_mutex_lock(&state.lock);
 	log_folds_say_all(&state.folds);
-	drain();
+	wait_while(is_waiting);
 	closep(&state.timer);
 	state.timer = -1;
 	pthread_mutex_unlock(&state.lock);

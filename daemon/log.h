@@ -122,5 +122,12 @@ void log_say_folded(void);
 /* How many entries could not be logged since the start. */
 uint64_t log_lost(void);
 
+/*
+ * Waits until the journal has read all that it was given, one second at most. For a process that
+ * ends soon after its start: the journal looks up of which unit a sender is when it reads what that
+ * one sent, and "journalctl -u" would be silent about why the service did not start.
+ */
+void log_wait_read(void);
+
 /* Says all that is still counted, and gives what waits one last second; for the end. */
 void log_close(void);

@@ -3,9 +3,11 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -203,6 +205,14 @@ bool log_output_put(struct log_output *output, const void *entry, size_t len)
 size_t log_output_waiting(const struct log_output *output)
 {
 	return output->end - output->first;
+}
+
+bool log_output_is_unread(const struct log_output *output)
+{
+	int unread = 0;
+
+	return output->kind == LOG_OUTPUT_JOURNAL && output->fd >= 0 &&
+	       ioctl(output->fd, SIOCOUTQ, &unread) == 0 && unread > 0;
 }
 
 void log_output_close(struct log_output *output)

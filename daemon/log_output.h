@@ -64,5 +64,11 @@ size_t log_output_flush(struct log_output *output);
 /* How many bytes wait. */
 size_t log_output_waiting(const struct log_output *output);
 
+/*
+ * Whether somebody has yet to read of what was taken: known of the journal only (SIOCOUTQ,
+ * unix(7)).
+ */
+bool log_output_is_unread(const struct log_output *output);
+
 /* Frees what output owns. What waits goes on waiting. */
 void log_output_close(struct log_output *output);

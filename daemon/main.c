@@ -259,6 +259,8 @@ static int serve(struct config *config)
 		status = server_run(config, load,
 				    &(struct server_options){state, control, arg_control});
 	}
+	if (status != EXIT_SUCCESS)
+		log_wait_read();
 	log_close();
 	return status;
 }

@@ -13,9 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "harness_chat.h"
@@ -96,7 +98,8 @@ static const char one_client[] =
 static const char many_clients[] = "listeners: ({ name = \"a\"; listen = \"unix:a\"; });";
 
 /* Starts a daemon that writes all to error_output, as if that were the journal's stream. */
-static void start(struct server *server, const char *config, int error_output)
+static void start_by(void (*start_it)(struct server *server, const struct server_setup *setup),
+		     struct server *server, const char *config, int error_output)
 {
 	char stream[64];
 	struct stat status;
@@ -104,12 +107,16 @@ static void start(struct server *server, const char *config, int error_output)
 	ck_assert_int_eq(fstat(error_output, &status), 0);
 	(void)sprintf(stream, "JOURNAL_STREAM=%ju:%ju", (uintmax_t)status.st_dev,
 		      (uintmax_t)status.st_ino);
+	start_it(server, &(struct server_setup){.config = config,
+						.arguments = (const char *const[]){"-v", NULL},
+						.environment = (const char *const[]){stream, NULL},
+						.error_output = error_output});
+}
+
+static void start(struct server *server, const char *config, int error_output)
+{
 	server_init(server);
-	server_start(server,
-		     &(struct server_setup){.config = config,
-					    .arguments = (const char *const[]){"-v", NULL},
-					    .environment = (const char *const[]){stream, NULL},
-					    .error_output = error_output});
+	start_by(server_start, server, config, error_output);
 }
 
 /* Connects to listener a, which is on a Unix socket. */
@@ -512,12 +519,40 @@ START_TEST(verbose_is_above_the_level)
 }
 END_TEST
 
+/* Who looks up its sender when an entry is read, as the journal does, still finds it. */
+START_TEST(a_short_life_has_a_story)
+{
+	struct server server;
+	struct pollfd ended = {.events = POLLIN};
+	char path[SERVER_PATH_MAX + 16];
+	int journal = fake_journal();
+	char first;
+
+	if (journal < 0)
+		return;
+	server_init(&server);
+	(void)sprintf(path, "%s/a", server.directory);
+	ck_assert_int_eq(mkdir(path, 0755), 0);
+	start_by(server_spawn, &server, many_clients, journal);
+	ck_assert_int_eq(recv(journal, &first, 1, MSG_PEEK), 1);
+	ended.fd = pidfd_open(server.pid, 0);
+	ck_assert_int_ge(ended.fd, 0);
+	ck_assert_int_eq(poll(&ended, 1, 100), 0);
+	assert_field(next_entry(journal), "\nPRIORITY=3\n");
+	server_assert_ended(&server, EX_UNAVAILABLE);
+	server_done(&server);
+	(void)close(ended.fd);
+	(void)close(journal);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("system_journal");
 
 	harness_add(suite, entries_have_fields);
 	harness_add(suite, a_connection_has_a_story);
+	harness_add(suite, a_short_life_has_a_story);
 	harness_add(suite, a_full_journal_holds_up_nobody);
 	harness_add(suite, a_journal_may_be_restarted);
 	harness_add(suite, a_full_pipe_holds_up_nobody);

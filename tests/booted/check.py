@@ -66,14 +66,27 @@ def wait_for(condition, what):
         time.sleep(0.02)
 
 
+def stop(instance=""):
+    """Stops a service with its sockets, for which systemctl does not wait."""
+    systemctl("stop", f"retortd{instance}")
+    wait_stopped(instance)
+
+
+def wait_stopped(instance=""):
+    units = f"retortd{instance}.*", f"retortd-*{instance}.socket"
+    wait_for(lambda: "" == systemctl("list-units", "--no-legend", "--state=active,activating,"
+                                     "deactivating", *units), f"all of {units} is stopped")
+
+
 def journal_text():
     return run("journalctl", "--no-pager", "--output=cat", "--lines=60")
 
 
 def journal(*matches, unit="retortd"):
-    """The entries of a unit since the test began."""
+    """The entries of a unit, unless the matches say which, since the test began."""
     run("journalctl", "--sync")
-    said = run("journalctl", "--no-pager", "--output=json", "--boot", f"--unit={unit}", *matches)
+    said = run("journalctl", "--no-pager", "--output=json", "--boot",
+               *([f"--unit={unit}"] if unit else []), *matches)
     entries = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
     return [entry for entry in entries if int(entry["__MONOTONIC_TIMESTAMP"]) > Case.began]
 
@@ -259,7 +272,7 @@ class Booted(Case):
         # It stays with the listener.
         systemctl("restart", "retortd")
         self.assertFalse(self.reaches("::1"))
-        systemctl("stop", "retortd")
+        stop()
         systemctl("start", "retortd")
         self.assertFalse(self.reaches("::1"))
         systemctl("revert", "retortd-upper.socket")
@@ -270,7 +283,7 @@ class Booted(Case):
         drop_in = DROP_INS / "retortd-.socket.d/access.conf"
         drop_in.parent.mkdir(parents=True, exist_ok=True)
         drop_in.write_text("[Socket]\nIPAddressDeny=any\nIPAddressAllow=127.0.0.1\n")
-        systemctl("stop", "retortd")
+        stop()
         self.serve('listeners: ( { name = "a"; listen = [ "tcp://*:5001", "tcp://[::]:5002" ]; } );')
         self.assertTrue(self.reaches("127.0.0.1", 5001))
         for port in 5001, 5002:
@@ -394,8 +407,7 @@ class Booted(Case):
         self.assertEqual(answer(("127.0.0.1", 5001), b"abc\n", 4), b"abc\n")
         # A listener goes, and comes again, with the service stopped meanwhile.
         self.serve(small().replace('"a"', '"c"'))
-        systemctl("stop", "retortd")
-        self.assertEqual(systemctl("list-units", "--no-legend", "--state=active", "retortd-*"), "")
+        stop()
         CONF.write_text(small())
         systemctl("daemon-reload")
         systemctl("start", "retortd")
@@ -428,18 +440,16 @@ class Booted(Case):
         with connect(("127.0.0.1", 33333)) as connection:
             connection.sendall(b"abc\n")
             self.assertEqual(receive(connection, 4), b"cba\n")
-            stop = subprocess.Popen(["systemctl", "stop", "retortd"])
-            self.addCleanup(stop.wait, DEADLINE)
+            command = subprocess.Popen(["systemctl", "stop", "retortd"])
+            self.addCleanup(command.wait, DEADLINE)
             self.assertEqual(receive(connection, 100), b"error: shutting down\n")
-        self.assertEqual(stop.wait(DEADLINE), 0)
-        # The command does not wait for the sockets.
+        self.assertEqual(command.wait(DEADLINE), 0)
+        wait_stopped()
         for address in ("127.0.0.1", 33333), "/run/retort/chat.sock":
-            wait_for(lambda address=address: refuses(address), "the socket is closed")
-        self.assertEqual(properties("retortd", "ActiveState", "Result"),
-                         {"ActiveState": "inactive", "Result": "success"})
-        for unit in "retortd.socket", "retortd-chat.socket":
-            wait_for(lambda unit=unit: properties(unit, "ActiveState") == "inactive",
-                     f"{unit} is inactive")
+            self.assertTrue(refuses(address))
+        for unit in "retortd", "retortd.socket", "retortd-chat.socket":
+            self.assertEqual(properties(unit, "ActiveState", "Result"),
+                             {"ActiveState": "inactive", "Result": "success"})
 
     def test_does_not_try_again_what_cannot_work(self):
         CONF.write_text(small() + "nonsense = 1;\n")
