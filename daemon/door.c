@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "door.h"
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
+#include "descriptors.h"
 #include "log.h"
 #include "session_chat.h"
 #include "session_transform.h"
@@ -296,20 +295,6 @@ int door_watch(struct door *door, struct listening *listening)
 	return MIN(r, 0);
 }
 
-/* How many descriptors this process has open. */
-static uint64_t count_descriptors(void)
-{
-	DIR *directory = opendir("/proc/self/fd");
-	uint64_t n = 0;
-
-	if (!directory)
-		return 64; /* without /proc: a guess that is rather too high */
-	while (readdir(directory))
-		n++;
-	(void)closedir(directory);
-	return n; /* ".", ".." and the directory's own are three too many: to be on the safe side */
-}
-
 static uint64_t listener_count_sockets(const struct listener *listener)
 {
 	struct listening *listening;
@@ -332,7 +317,7 @@ static uint64_t count_sockets(const struct door *door)
 
 void door_count(struct door *door)
 {
-	uint64_t open = count_descriptors(), sockets = count_sockets(door);
+	uint64_t open = descriptors_count(), sockets = count_sockets(door);
 
 	door->reserve = SPARE_DESCRIPTORS + open - MIN(open, sockets);
 }
@@ -349,7 +334,6 @@ int door_open(struct door *door)
 	if (r < 0)
 		return r;
 
-	handover_raise_files();
 	if (door->connections == 0)
 		door_count(door); /* more are open by now */
 	note_last_client(door);
@@ -359,12 +343,9 @@ int door_open(struct door *door)
 
 void door_adjust(struct door *door)
 {
-	uint64_t needed = door->reserve + count_sockets(door);
-	struct rlimit limit;
+	uint64_t needed = door->reserve + count_sockets(door), limit = descriptors_limit();
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		limit.rlim_cur = 1024; /* what a process usually has */
-	door->capacity = limit.rlim_cur > needed ? limit.rlim_cur - needed : 1;
+	door->capacity = limit > needed ? limit - needed : 1;
 	if (door->connections < door->capacity)
 		open_again(door);
 }

@@ -37,8 +37,7 @@ int door_watch(struct door *door, struct listening *listening);
 
 /*
  * Opens the door, once, when everything else is open: finds out how many connections the
- * open-files limit allows, and raises it as far as that is permitted. Returns 0 or a negative
- * errno.
+ * open-files limit allows. Returns 0 or a negative errno.
  */
 int door_open(struct door *door);
 

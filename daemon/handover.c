@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -390,16 +389,6 @@ void handover_stored_done(struct handover_stored *stored)
 	*stored = (struct handover_stored){.state = -1, .ledger = -1};
 }
 
-void handover_raise_files(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	(void)setrlimit(RLIMIT_NOFILE, &limit); /* then with what there is */
-}
-
 int handover_take(struct handover_stored *stored, struct handover *ret_handover,
 		  char problem[static HANDOVER_PROBLEM_MAX])
 {
@@ -407,8 +396,6 @@ int handover_take(struct handover_stored *stored, struct handover *ret_handover,
 	uint64_t n = 0;
 	int r = -ENOENT;
 
-	if (stored->n_clients > 0)
-		handover_raise_files(); /* there may be more than a process usually has open */
 	if (stored->state >= 0 || stored->n_clients > 0)
 		r = unpack(stored, &handover, &n, problem);
 	closep(&stored->state);

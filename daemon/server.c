@@ -14,6 +14,7 @@
 
 #include "clock.h"
 #include "control.h"
+#include "descriptors.h"
 #include "log.h"
 #include "paths.h"
 #include "report.h"
@@ -448,6 +449,7 @@ int server_run(struct config *config, config_loader *load, const struct server_o
 	server.door.crew = &server.crew;
 	server.door.listeners = &server.listeners.all;
 	block_signals();
+	descriptors_prepare();
 	server.generation = generation_new(config);
 	r = server.generation ? prepare(&server) : -ENOMEM;
 	if (r < 0) {

@@ -3,8 +3,8 @@
 
 #include <inttypes.h>
 #include <string.h>
-#include <sys/resource.h>
 
+#include "descriptors.h"
 #include "log.h"
 #include "peer_handover.h"
 #include "session_chat.h"
@@ -210,10 +210,7 @@ void server_open_vault(struct server *server)
 
 int server_make_ledger(struct server *server)
 {
-	struct rlimit limit = {.rlim_max = 1024};
-
 	if (!server->generation->config->crash_safe)
 		return 0;
-	(void)getrlimit(RLIMIT_NOFILE, &limit); /* door_open() raises the one to the other */
-	return ledger_new(limit.rlim_max, &server->ledger);
+	return ledger_new(descriptors_limit(), &server->ledger);
 }

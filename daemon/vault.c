@@ -391,7 +391,6 @@ int vault_take(struct handover_stored *stored, struct vault_remains *ret_remains
 	}
 	for (size_t i = 0; r == 0 && i < remains.ledger->unused_entry; i++)
 		remains.fds[i] = -1;
-	handover_raise_files();
 	for (size_t i = 0; i < stored->n_safe; i++) {
 		take_pair(&remains, stored->safe[i].fd, &n);
 		handover_forget(stored->safe[i].name);

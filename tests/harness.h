@@ -217,7 +217,8 @@ uint64_t server_wait_counter(struct server *server, const char *listener, const 
 
 size_t server_rss(const struct server *server); /* bytes, the daemon's own anonymous memory */
 size_t server_fds(const struct server *server);
-uint64_t server_cpu(const struct server *server); /* milliseconds of CPU time used so far */
+size_t server_fd_table(const struct server *server); /* for how many there is room */
+uint64_t server_cpu(const struct server *server);    /* milliseconds of CPU time used so far */
 
 /* Waits until the daemon has no more than n open files. */
 void server_wait_fds(const struct server *server, size_t n);

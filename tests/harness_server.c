@@ -480,6 +480,11 @@ size_t server_rss(const struct server *server)
 	return status_number(server, "RssAnon:") * 1024;
 }
 
+size_t server_fd_table(const struct server *server)
+{
+	return status_number(server, "FDSize:");
+}
+
 size_t server_fds(const struct server *server)
 {
 	char pattern[64];

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "descriptors.h"
 #include "harness.h"
 
 /* A client that is served: a round trip through framing length. */
@@ -489,6 +490,24 @@ START_TEST(descriptors_come_back)
 }
 END_TEST
 
+/* A table that grows while several threads use it has whoever needs more wait for each time. */
+START_TEST(the_table_of_descriptors_is_there_at_once)
+{
+	struct server server;
+	struct rlimit limit;
+
+	server_init(&server);
+	server_start(&server,
+		     &(struct server_setup){.config = "listeners: ({ name = \"a\"; listen = "
+						      "\"tcp://127.0.0.1:0\"; });",
+					    .without_wrapper = true});
+	ck_assert_int_eq(prlimit(server.pid, RLIMIT_NOFILE, NULL, &limit), 0);
+	ck_assert_uint_eq(limit.rlim_cur, limit.rlim_max);
+	ck_assert_uint_ge(server_fd_table(&server), MIN(limit.rlim_cur, DESCRIPTORS_AT_ONCE));
+	server_stop(&server);
+}
+END_TEST
+
 START_TEST(too_few_descriptors_to_start)
 {
 	struct server server;
@@ -628,6 +647,7 @@ int main(void)
 	harness_add(suite, trickling_does_not_extend_the_time);
 	harness_add(suite, no_descriptors_left);
 	harness_add(suite, descriptors_come_back);
+	harness_add(suite, the_table_of_descriptors_is_there_at_once);
 	harness_add(suite, too_few_descriptors_to_start);
 	harness_add(suite, stopping_answers_what_has_come);
 	harness_add(suite, stopping_gives_what_is_owed);
