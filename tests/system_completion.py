@@ -5,7 +5,6 @@ line, and what it says is never taken for words of the shell."""
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -13,10 +12,11 @@ import tempfile
 import threading
 from pathlib import Path
 
-TOP = Path(__file__).resolve().parent.parent
-RETORTD = os.environ.get("RETORTD", str(TOP / "build/retortd"))
-RETORT = os.environ.get("RETORT", str(TOP / "build/retort"))
-LIMIT = 120 if os.environ.get("SANITIZE") else 60
+from daemon import DEADLINE, RETORT, TOP, Daemon
+
+CONFIG = """
+listeners: ( { name = "chat"; service = "chat"; listen = [ "unix:chat.sock", "tcp://127.0.0.1:0" ]; } );
+"""
 passed = failed = 0
 
 # What bash does when somebody presses Tab behind the line $1.
@@ -47,7 +47,7 @@ def complete(line, directory, **variables):
     environment = {"PATH": os.environ["PATH"], "RUNTIME_DIRECTORY": str(directory), **variables}
     line = line.replace("RETORT", RETORT, 1)
     done = subprocess.run(["bash", "--norc", "-c", SCRIPT, "bash", line], env=environment,
-                          cwd=directory, text=True, capture_output=True, timeout=LIMIT,
+                          cwd=directory, text=True, capture_output=True, timeout=DEADLINE,
                           check=False)
     check(f"what bash says to {line!r}", "", done.stderr)
     return sorted(word for word in done.stdout.split("\n") if word)
@@ -62,35 +62,10 @@ def read_frame(stream):
     return json.loads(stream.read(int(stream.read(10))))
 
 
-class Daemon:
-    """A retortd with a chat listener, told ready when it is."""
-
-    def __init__(self, directory):
-        config = directory / "retortd.conf"
-        config.write_text('listeners: ({ name = "chat"; service = "chat"; listen = '
-                          '[ "unix:chat.sock", "tcp://127.0.0.1:0" ]; });\n')
-        (directory / "state").mkdir()
-        environment = dict(os.environ, RUNTIME_DIRECTORY=str(directory),
-                           STATE_DIRECTORY=str(directory / "state"),
-                           NOTIFY_SOCKET=str(directory / "notify"))
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify, \
-                open(directory / "log", "w") as log:
-            notify.bind(str(directory / "notify"))
-            notify.settimeout(LIMIT)
-            self.process = subprocess.Popen([RETORTD, "-c", str(config)], env=environment,
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-            while b"READY=1" not in notify.recv(4096):
-                pass
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        check("the daemon stops", 0, self.process.wait(LIMIT))
-
-
 def enter(directory, nick, *rooms):
     """A connection that is called so and in these rooms."""
     client = socket.socket(socket.AF_UNIX)
-    client.settimeout(LIMIT)
+    client.settimeout(DEADLINE)
     client.connect(str(directory / "chat.sock"))
     stream = client.makefile("rb")
     joins = [{"op": "join", "room": room} for room in rooms]
@@ -128,7 +103,7 @@ def check_hostile(directory):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(directory / "hostile"))
         listener.listen()
-        listener.settimeout(LIMIT)
+        listener.settimeout(DEADLINE)
 
         def serve():
             client, _ = listener.accept()
@@ -141,7 +116,7 @@ def check_hostile(directory):
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         offered = complete(f"RETORT -c unix:{directory}/hostile say ", directory)
-        thread.join(LIMIT)
+        thread.join(DEADLINE)
     check("what a hostile server offers", sorted(
         ["\\$\\(touch\\ caught\\)", "\\`touch\\ caught\\`", "x\\;touch\\ caught", "-rf", "fine"]),
         offered)
@@ -151,7 +126,7 @@ def check_hostile(directory):
 def main():
     with tempfile.TemporaryDirectory(prefix="retort-test-") as name:
         directory = Path(name)
-        daemon = Daemon(directory)
+        daemon = Daemon(directory, CONFIG)
         try:
             check_names(directory)
             check_hostile(directory)

@@ -9,18 +9,15 @@ read: configurations are loaded, and clients run against a daemon.
 
 import os
 import re
-import socket
 import subprocess
 import tempfile
 import unittest
 from pathlib import Path
 
-TOP = Path(__file__).resolve().parent.parent
-RETORTD = os.environ.get("RETORTD", str(TOP / "build/retortd"))
-RETORT = os.environ.get("RETORT", str(TOP / "build/retort"))
+from daemon import DEADLINE, RETORT, RETORTD, TOP, Daemon
+
 COMMANDS = ("ask", "transform", "chat", "say", "tail", "rooms", "who", "topic", "ping", "bench",
             "status", "clients", "kick", "ban", "unban", "mute", "unmute", "reload", "health")
-DEADLINE = 60  # seconds, for anything
 WITHOUT_DEFAULT = {"name", "listen", "user", "group", "listeners", "topic", "chat.rooms"}
 CHAT = ("-l", "unix:chat.sock", "--service", "chat")
 
@@ -253,26 +250,11 @@ class Examples(unittest.TestCase):
     def setUp(self):
         self.directory = tempfile.TemporaryDirectory(prefix="retort-docs-")
         self.addCleanup(self.directory.cleanup)
-        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.addCleanup(notify.close)
-        notify.bind(f"{self.directory.name}/notify")
-        notify.settimeout(DEADLINE)
-        config = Path(self.directory.name) / "retortd.conf"
-        config.write_text(re.sub(r"://localhost:\d+", "://127.0.0.1:0",
-                                 (TOP / "conf/retortd.conf").read_text()))
-        log = Path(self.directory.name) / "log"
-        with open(log, "w") as file:
-            daemon = subprocess.Popen(
-                [RETORTD, "-c", str(config)], stderr=file, stdin=subprocess.DEVNULL,
-                env=dict(os.environ, RUNTIME_DIRECTORY=self.directory.name,
-                         STATE_DIRECTORY=f"{self.directory.name}/state",
-                         NOTIFY_SOCKET=f"{self.directory.name}/notify"))
-        self.addCleanup(daemon.wait, DEADLINE)
-        self.addCleanup(daemon.terminate)
-        while b"READY=1" not in notify.recv(4096).split(b"\n"):
-            pass
+        daemon = Daemon(self.directory.name, re.sub(r"://localhost:\d+", "://127.0.0.1:0",
+                                                    (TOP / "conf/retortd.conf").read_text()))
+        self.addCleanup(daemon.stop)
         self.ports = {(name, transport): port for name, transport, port in re.findall(
-            r"(\w+): listening on (tcp|udp)://127\.0\.0\.1:(\d+)$", log.read_text(), re.M)}
+            r"(\w+): listening on (tcp|udp)://127\.0\.0\.1:(\d+)$", daemon.log(), re.M)}
 
     def on_my_ports(self, example, transport="tcp"):
         for port, name in (("9090", "upper"), ("33333", "reverse"), ("7007", "echo"),

@@ -2,15 +2,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """retort --instance NAME: whom it means, and that it never means anybody else."""
 
-import os
 import subprocess
 import tempfile
 import unittest
-from pathlib import Path
 
-BUILD = Path(os.environ.get("RETORT_BUILD", Path(__file__).resolve().parent.parent / "build"))
+from daemon import DEADLINE, RETORT, Daemon, environment_of
+
+CONFIG = 'listeners: ( { name = "chat"; service = "chat"; listen = "unix:chat.sock"; } );'
 NOBODY = "no-such_Instance"  # a right name
-DEADLINE = 60  # seconds, for anything
 
 
 class Instance(unittest.TestCase):
@@ -20,21 +19,12 @@ class Instance(unittest.TestCase):
     def setUpClass(cls):
         directory = tempfile.TemporaryDirectory()
         cls.addClassCleanup(directory.cleanup)
-        cls.environment = dict(os.environ, RUNTIME_DIRECTORY=directory.name,
-                               STATE_DIRECTORY=f"{directory.name}/state",
+        cls.addClassCleanup(Daemon(directory.name, CONFIG).stop)
+        cls.environment = dict(environment_of(directory.name),
                                RETORT_ADDRESS=f"unix:{directory.name}/chat.sock")
-        cls.server = subprocess.Popen([BUILD / "retortd", "-l", "unix:chat.sock", "--service",
-                                       "chat"], env=cls.environment, stdin=subprocess.DEVNULL,
-                                      stderr=subprocess.PIPE, text=True)
-        cls.addClassCleanup(cls.server.stderr.close)
-        cls.addClassCleanup(cls.server.wait, DEADLINE)
-        cls.addClassCleanup(cls.server.terminate)
-        for line in cls.server.stderr:
-            if "ready" in line or "listening" in line:
-                break
 
     def retort(self, *words, status=0):
-        done = subprocess.run([BUILD / "retort", *words], env=self.environment,
+        done = subprocess.run([RETORT, *words], env=self.environment,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, timeout=DEADLINE, check=False)
         self.assertEqual(done.returncode, status, done.stdout)

@@ -6,18 +6,16 @@ agree, and the example is compiled against the installed tree and talks to the r
 import os
 import re
 import shlex
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-TOP = Path(__file__).resolve().parent.parent
-RETORTD = os.environ.get("RETORTD", str(TOP / "build/retortd"))
+from daemon import DEADLINE, RETORTD, TOP, Daemon
+
+CONFIG = 'listeners: ( { name = "chat"; service = "chat"; listen = "unix:chat.sock"; } );'
 CC = os.environ.get("CC") or "gcc"
 PREFIX = "/opt/retort"
-LIMIT = 120 if os.environ.get("SANITIZE") else 60
 passed = failed = 0
 
 
@@ -33,7 +31,7 @@ def check(name, good, detail=""):
 def run(*command, **options):
     """Returns the status and what was printed."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          timeout=LIMIT, check=False, **options)
+                          timeout=DEADLINE, check=False, **options)
     return done.returncode, done.stdout
 
 
@@ -107,39 +105,13 @@ def compile_example(tree, prefix, directory):
     return program
 
 
-class Daemon:
-    """A retortd with a chat listener; where it is ready, it says so."""
-
-    def __init__(self, directory):
-        config = directory / "retortd.conf"
-        config.write_text('listeners: ({ name = "chat"; service = "chat"; framing = "length"; '
-                          'listen = "unix:chat.sock"; });\n')
-        (directory / "state").mkdir()
-        environment = dict(os.environ, RUNTIME_DIRECTORY=str(directory),
-                           STATE_DIRECTORY=str(directory / "state"),
-                           NOTIFY_SOCKET=str(directory / "notify"))
-        self.log = directory / "log"
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify, open(self.log, "w") as log:
-            notify.bind(str(directory / "notify"))
-            notify.settimeout(LIMIT)
-            self.process = subprocess.Popen([RETORTD, "-c", str(config)], env=environment,
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-            while b"READY=1" not in notify.recv(4096):
-                pass
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        status = self.process.wait(LIMIT)
-        check("the daemon stops", status == 0, self.log.read_text())
-
-
 def run_example(program, prefix, directory):
     text = "hello\nstraße\n\x1b[1m\n"
     environment = dict(os.environ, LD_LIBRARY_PATH=str(prefix / "lib"),
                        RETORT_ADDRESS=f"unix:{directory}/chat.sock")
     status, output = run(str(program), "ops", input=text, env=environment)
     check("nobody is there", status == 1 and "no such socket" in output, output)
-    daemon = Daemon(directory)
+    daemon = Daemon(directory, CONFIG)
     try:
         status, output = run(str(program), "ops", input=text, env=environment)
         said = [line.partition(": ") for line in output.splitlines()]

@@ -17,10 +17,7 @@ import time
 import unittest
 from pathlib import Path
 
-TOP = Path(__file__).resolve().parent.parent
-RETORTD = os.environ.get("RETORTD", str(TOP / "build/retortd"))
-RETORT = os.environ.get("RETORT", str(TOP / "build/retort"))
-LIMIT = 120 if os.environ.get("SANITIZE") else 60  # seconds, for anything
+from daemon import DEADLINE, RETORT, TOP, Daemon, environment_of
 
 BUSY = """
 workers = 2;
@@ -43,7 +40,7 @@ def frame(text):
 
 def promtool(*arguments, text=""):
     return subprocess.run(["promtool", *arguments], input=text, capture_output=True, text=True,
-                          timeout=LIMIT, check=False)
+                          timeout=DEADLINE, check=False)
 
 
 def parse(text):
@@ -63,30 +60,15 @@ class Case(unittest.TestCase):
         directory = tempfile.TemporaryDirectory(prefix="retort-status-")
         self.addCleanup(directory.cleanup)
         self.directory = Path(directory.name)
-        self.environment = dict(os.environ, RUNTIME_DIRECTORY=directory.name, TZ="UTC",
-                                STATE_DIRECTORY=f"{directory.name}/state",
-                                NOTIFY_SOCKET=f"{directory.name}/notify")
-        self.environment.pop("RETORT_ADDRESS", None)
+        self.environment = dict(environment_of(directory.name), TZ="UTC")
 
     def start(self, configuration):
         """Starts a daemon, and waits until it serves."""
-        config = self.directory / "retortd.conf"
-        config.write_text(configuration)
-        (self.directory / "state").mkdir()
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify, \
-                open(self.directory / "log", "w") as log:
-            notify.bind(self.environment["NOTIFY_SOCKET"])
-            notify.settimeout(LIMIT)
-            daemon = subprocess.Popen([RETORTD, "-c", str(config)], env=self.environment,
-                                      stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-            self.addCleanup(daemon.wait, LIMIT)
-            self.addCleanup(daemon.send_signal, signal.SIGTERM)
-            while b"READY=1" not in notify.recv(4096):
-                pass
+        self.addCleanup(Daemon(self.directory, configuration).stop)
 
     def retort(self, *arguments, status=0):
         done = subprocess.run([RETORT, *arguments], env=self.environment, text=True,
-                              stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT,
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=DEADLINE,
                               check=False)
         self.assertEqual(done.returncode, status, f"{arguments}: {done.stderr}")
         return done.stdout if status == 0 else done.stderr
@@ -100,12 +82,12 @@ class Case(unittest.TestCase):
             os.close(theirs)
             text = b""
             while True:
-                self.assertTrue(select.select([ours], [], [], LIMIT)[0], "it prints nothing")
+                self.assertTrue(select.select([ours], [], [], DEADLINE)[0], "it prints nothing")
                 try:
                     text += os.read(ours, 65536)
                 except OSError:  # the other end is closed
                     break
-            self.assertEqual(process.wait(LIMIT), 0)
+            self.assertEqual(process.wait(DEADLINE), 0)
         finally:
             os.close(ours)
         return text.decode().replace("\r\n", "\n")
@@ -175,7 +157,7 @@ class Busy(Case):
             kind = socket.SOCK_STREAM if scheme == "tcp" else socket.SOCK_DGRAM
             client = socket.socket(socket.AF_INET, kind)
             where = ("127.0.0.1", int(address.rpartition(":")[2]))
-        client.settimeout(LIMIT)
+        client.settimeout(DEADLINE)
         client.connect(where)
         self.sockets.append(client)
         return client
@@ -210,7 +192,7 @@ class Busy(Case):
                   [1, 1, 0, 0, 0, 1])
 
     def wait(self, come_true):
-        deadline = time.monotonic() + LIMIT
+        deadline = time.monotonic() + DEADLINE
         while not come_true(stats := self.stats()):
             self.assertLess(time.monotonic(), deadline, f"never came true: {stats}")
             time.sleep(0.02)
