@@ -15,29 +15,10 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "config.h"
 #include "config_builtin.h"
 #include "harness.h"
+#include "harness_config.h"
 #include "util.h"
-
-static char *text_of(const struct config_problems *problems)
-{
-	return strndup(problems->text.len > 0 ? (const char *)problems->text.data : "",
-		       problems->text.len);
-}
-
-/* Loads text, which must be right. */
-static struct config *load(const char *text)
-{
-	CLEANUP(config_problems_done) struct config_problems problems = {0};
-	struct config *config = NULL;
-	int r = config_load_text("f", text, strlen(text), &config, &problems);
-	CLEANUP(freep) char *said = text_of(&problems);
-
-	ck_assert_msg(r == 0, "%s\n%s", text, said);
-	ck_assert_uint_eq(problems.n, 0);
-	return config;
-}
 
 static char *print(const struct config *config)
 {
@@ -90,7 +71,7 @@ static void assert_defaults(const struct settings *settings)
 
 START_TEST(has_defaults)
 {
-	struct config *config = load("listeners: ( { listen = \"unix:a\"; } );");
+	struct config *config = config_right("listeners: ( { listen = \"unix:a\"; } );");
 
 	ck_assert_uint_eq(config->workers, 0);
 	ck_assert_int_eq(config->log_level, LOG_INFO);
@@ -112,11 +93,11 @@ END_TEST
 START_TEST(takes_every_key_of_the_file)
 {
 	struct config *config =
-		load("timeouts: { idle = 0.25; message = \"1.5min\"; handshake = 7;\n"
-		     "drain = \"500ms\"; }; workers = 0x10, max_clients = 9L\n"
-		     "max_message = \"64K\"; max_pending = 0x200000000;\n"
-		     "max_clients_per_address = 3; greeting = \"a\\x41\" \"\\t\";"
-		     "log_level = \"warning\"; crash_safe = true;");
+		config_right("timeouts: { idle = 0.25; message = \"1.5min\"; handshake = 7;\n"
+			     "drain = \"500ms\"; }; workers = 0x10, max_clients = 9L\n"
+			     "max_message = \"64K\"; max_pending = 0x200000000;\n"
+			     "max_clients_per_address = 3; greeting = \"a\\x41\" \"\\t\";"
+			     "log_level = \"warning\"; crash_safe = true;");
 	const struct settings *settings = &config->defaults;
 
 	ck_assert_uint_eq(config->workers, 16);
@@ -146,7 +127,7 @@ START_TEST(takes_every_level_of_the_log)
 		struct config *config;
 
 		(void)snprintf(text, sizeof(text), "log_level = \"%s\";", names[i]);
-		config = load(text);
+		config = config_right(text);
 		ck_assert_int_eq(config->log_level, levels[i]);
 		ck_assert_str_eq(config_log_level_name(levels[i]), names[i]);
 		config_free(config);
@@ -156,7 +137,7 @@ END_TEST
 
 START_TEST(takes_every_key_of_a_listener)
 {
-	struct config *config = load(
+	struct config *config = config_right(
 		"listeners: ( { listen = ( \"unix:x\", \"udp://*:7\" ); framing = \"line\";\n"
 		"service = \"transform\"; transforms = [ \"upper\", \"reverse\" ];\n"
 		"payload = \"json\"; max_clients = 1; max_clients_per_address = 2;\n"
@@ -222,7 +203,7 @@ START_TEST(takes_the_ends_of_ranges)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
-		config_free(load(texts[i]));
+		config_free(config_right(texts[i]));
 }
 END_TEST
 
@@ -254,7 +235,7 @@ START_TEST(includes_beside_the_including_file)
 		   "{\n@include \"two.conf\" listen = 1;\n@include \"../main.conf\"\n x = 1; }");
 	write_text("d/e/two.conf", "\nframing = \"lin\";\n\n");
 	ck_assert_int_eq(config_load("d/main.conf", &config, &problems), -EINVAL);
-	said = text_of(&problems);
+	said = config_said(&problems);
 	ck_assert_str_eq(
 		said,
 		"d/e/one.conf:3: cannot include \"d/e/../main.conf\": it includes itself; remove "
@@ -274,7 +255,8 @@ END_TEST
 /* The sample is built in, whole, and is what a file has that does not name listeners. */
 START_TEST(has_the_sample_built_in)
 {
-	struct config *builtin = NULL, *empty = load(""), *other = load("max_message = \"7K\";");
+	struct config *builtin = NULL, *empty = config_right(""),
+		      *other = config_right("max_message = \"7K\";");
 	CLEANUP(freep) char *printed = NULL, *of_empty = print(empty);
 
 	ck_assert_int_eq(config_load_builtin(&builtin), 0);
@@ -381,10 +363,10 @@ START_TEST(prints_what_loads_to_the_same)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-		struct config *config = load(texts[i]), *again;
+		struct config *config = config_right(texts[i]), *again;
 		CLEANUP(freep) char *first = print(config), *second = NULL;
 
-		again = load(first);
+		again = config_right(first);
 		second = print(again);
 		ck_assert_str_eq(first, second);
 		ck_assert_uint_eq(again->workers, config->workers);
@@ -399,7 +381,7 @@ END_TEST
 
 START_TEST(says_when_it_cannot_be_written)
 {
-	struct config *config = load("");
+	struct config *config = config_right("");
 	FILE *full = fopen("/dev/full", "we");
 
 	ck_assert_ptr_nonnull(full);
@@ -454,7 +436,7 @@ START_TEST(takes_listeners_of_the_command_line)
 	ck_assert_int_eq(config->listeners[1].settings.framing, FRAMING_LINE);
 	ck_assert_uint_eq(config->listeners[1].settings.pipeline.n_steps, 2);
 	text = print(config);
-	config_free(load(text));
+	config_free(config_right(text));
 	config_free(config);
 }
 END_TEST

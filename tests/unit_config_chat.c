@@ -8,41 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config.h"
 #include "harness.h"
+#include "harness_config.h"
 #include "util.h"
-
-static char *text_of(const struct config_problems *problems)
-{
-	return strndup(problems->text.len > 0 ? (const char *)problems->text.data : "",
-		       problems->text.len);
-}
-
-/* Loads text, which must be right. */
-static struct config *load(const char *text)
-{
-	CLEANUP(config_problems_done) struct config_problems problems = {0};
-	struct config *config = NULL;
-	int r = config_load_text("f", text, strlen(text), &config, &problems);
-	CLEANUP(freep) char *said = text_of(&problems);
-
-	ck_assert_msg(r == 0, "%s\n%s", text, said);
-	ck_assert_uint_eq(problems.n, 0);
-	return config;
-}
-
-/* Loads text, which must be wrong in exactly the expected way. */
-static void refuse(const char *text, const char *expected)
-{
-	CLEANUP(config_problems_done) struct config_problems problems = {0};
-	struct config *config = NULL;
-	CLEANUP(freep) char *said = NULL;
-
-	ck_assert_int_eq(config_load_text("f", text, strlen(text), &config, &problems), -EINVAL);
-	ck_assert_ptr_null(config);
-	said = text_of(&problems);
-	ck_assert_str_eq(said, expected);
-}
 
 START_TEST(has_defaults)
 {
@@ -50,7 +18,7 @@ START_TEST(has_defaults)
 					    "chat: { rate: { }; history: { }; };"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-		struct config *config = load(texts[i]);
+		struct config *config = config_right(texts[i]);
 		const struct chat_config *chat = &config->chat;
 
 		ck_assert(chat->guests);
@@ -79,13 +47,13 @@ END_TEST
 
 START_TEST(takes_every_key)
 {
-	struct config *config =
-		load("chat: { rooms: ( { name = \"a\"; } ); guests = false; create_rooms = false;\n"
-		     "admins = [ \"anna\", \"@wheel\" ]; history: { max_messages = 5;\n"
-		     "max_age = \"90d\"; }; rate: { messages = 2; burst = 9; }; max_rooms = 7;\n"
-		     "max_rooms_per_client = 6; max_presence = 9; max_requests = 4; "
-		     "max_topic = \"2K\";\n"
-		     "max_memory = 3; };");
+	struct config *config = config_right(
+		"chat: { rooms: ( { name = \"a\"; } ); guests = false; create_rooms = false;\n"
+		"admins = [ \"anna\", \"@wheel\" ]; history: { max_messages = 5;\n"
+		"max_age = \"90d\"; }; rate: { messages = 2; burst = 9; }; max_rooms = 7;\n"
+		"max_rooms_per_client = 6; max_presence = 9; max_requests = 4; "
+		"max_topic = \"2K\";\n"
+		"max_memory = 3; };");
 	const struct chat_config *chat = &config->chat;
 
 	ck_assert(!chat->guests);
@@ -110,11 +78,11 @@ END_TEST
 
 START_TEST(takes_every_key_of_a_room)
 {
-	struct config *config =
-		load("chat: { rooms: ( { members = ( \"anna\", \"@staff\" ); durable = false;\n"
-		     "transforms = [ \"upper\", \"reverse\" ]; topic = \"t\"; name = \"Ops\"; },\n"
-		     "{ name = \"e\xcc\x81té\"; topic = \"\"; members = [ ]; durable = true; },\n"
-		     "{ name = \"третья\"; } ); };");
+	struct config *config = config_right(
+		"chat: { rooms: ( { members = ( \"anna\", \"@staff\" ); durable = false;\n"
+		"transforms = [ \"upper\", \"reverse\" ]; topic = \"t\"; name = \"Ops\"; },\n"
+		"{ name = \"e\xcc\x81té\"; topic = \"\"; members = [ ]; durable = true; },\n"
+		"{ name = \"третья\"; } ); };");
 	const struct room_config *room = config->chat.rooms;
 
 	ck_assert_uint_eq(config->chat.n_rooms, 3);
@@ -139,7 +107,7 @@ END_TEST
 
 START_TEST(takes_the_keys_of_a_listener)
 {
-	struct config *config = load(
+	struct config *config = config_right(
 		"greeting = \"hi\"; max_message = 1000; chat: { max_requests = 9; };\n"
 		"listeners: ( { listen = \"unix:a\"; service = \"chat\"; max_message = 2048; },\n"
 		"{ listen = \"unix:b\"; service = \"chat\"; framing = \"line\";\n"
@@ -174,7 +142,7 @@ START_TEST(allows_as_much_at_once_as_in_a_second)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-		struct config *config = load(texts[i]);
+		struct config *config = config_right(texts[i]);
 
 		ck_assert_uint_eq(config->chat.rate, 7);
 		ck_assert_uint_eq(config->chat.burst, 7);
@@ -188,14 +156,14 @@ START_TEST(has_the_rooms_of_the_built_in_configuration)
 	static const struct config_listen listen = {.address = "unix:x", .service = "chat"};
 	CLEANUP(config_problems_done) struct config_problems problems = {0};
 	struct config *config =
-		load("listeners: ( { listen = \"unix:a\"; } ); chat: { guests = false; };");
+		config_right("listeners: ( { listen = \"unix:a\"; } ); chat: { guests = false; };");
 
 	ck_assert_uint_eq(config->n_listeners, 1);
 	ck_assert_uint_eq(config->chat.n_rooms, 1);
 	ck_assert_str_eq(config->chat.rooms->name, "lobby");
 	config_free(config);
 
-	config = load("chat: { rooms: ( ); };");
+	config = config_right("chat: { rooms: ( ); };");
 	ck_assert_uint_eq(config->n_listeners, 5);
 	ck_assert_uint_eq(config->chat.n_rooms, 0);
 	config_free(config);
@@ -382,7 +350,7 @@ static const struct {
 
 START_TEST(says_what_is_wrong)
 {
-	refuse(wrong[_i].text, wrong[_i].problems);
+	config_wrong(wrong[_i].text, strlen(wrong[_i].text), wrong[_i].problems);
 }
 END_TEST
 
@@ -412,11 +380,12 @@ START_TEST(bounds_what_a_file_may_name)
 	CLEANUP(freep) char *most = many(rooms, "{ name = \"r", 4096, "\"; }", "); };");
 	CLEANUP(freep) char *too_many = many(rooms, "{ name = \"r", 4097, "\"; }", "); };");
 
-	config_free(load(users));
-	refuse(too_many_users,
-	       "f:1: admins has 1001 names; it may have up to 1000, so write a \"@GROUP\"\n");
-	config_free(load(most));
-	refuse(too_many, "f:1: rooms has 4097 of them; it may have up to 4096\n");
+	config_free(config_right(users));
+	config_wrong(too_many_users, strlen(too_many_users),
+		     "f:1: admins has 1001 names; it may have up to 1000, so write a \"@GROUP\"\n");
+	config_free(config_right(most));
+	config_wrong(too_many, strlen(too_many),
+		     "f:1: rooms has 4097 of them; it may have up to 4096\n");
 }
 END_TEST
 
@@ -456,7 +425,7 @@ START_TEST(says_which_option_is_wrong)
 	ck_assert_int_eq(config_load_listen(listens, ARRAY_SIZE(listens), &config, &problems),
 			 -EINVAL);
 	ck_assert_ptr_null(config);
-	said = text_of(&problems);
+	said = config_said(&problems);
 	ck_assert_str_eq(
 		said,
 		"--framing: service \"chat\" needs to know where a message ends, which framing "
@@ -479,7 +448,7 @@ START_TEST(summarises_rooms)
 		"listeners: ( { name = \"c\"; listen = \"unix:c\"; service = \"chat\"; } );\n"
 		"chat: { rooms: ( { name = \"a\"; transforms = [ \"upper\", \"reverse\" ];\n"
 		"durable = false; members = [ \"anna\", \"@staff\" ]; }, { name = \"b\"; } ); };";
-	struct config *config = load(text);
+	struct config *config = config_right(text);
 	CLEANUP(freep) char *said = NULL;
 	size_t len = 0;
 	FILE *out = open_memstream(&said, &len);

@@ -9,41 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "config.h"
 #include "harness.h"
+#include "harness_config.h"
 #include "util.h"
-
-static char *text_of(const struct config_problems *problems)
-{
-	return strndup(problems->text.len > 0 ? (const char *)problems->text.data : "",
-		       problems->text.len);
-}
-
-/* Loads text, which must be right. */
-static struct config *load(const char *text)
-{
-	CLEANUP(config_problems_done) struct config_problems problems = {0};
-	struct config *config = NULL;
-	int r = config_load_text("f", text, strlen(text), &config, &problems);
-	CLEANUP(freep) char *said = text_of(&problems);
-
-	ck_assert_msg(r == 0, "%s\n%s", text, said);
-	ck_assert_uint_eq(problems.n, 0);
-	return config;
-}
-
-/* Loads text, which must be wrong in exactly the expected way. */
-static void refuse(const char *text, size_t len, const char *expected)
-{
-	CLEANUP(config_problems_done) struct config_problems problems = {0};
-	struct config *config = NULL;
-	CLEANUP(freep) char *said = NULL;
-
-	ck_assert_int_eq(config_load_text("f", text, len, &config, &problems), -EINVAL);
-	ck_assert_ptr_null(config);
-	said = text_of(&problems);
-	ck_assert_str_eq(said, expected);
-}
 
 #define LISTENER(text) "listeners: ( { name = \"a\"; listen = \"unix:a\"; " text " } );"
 #define SYNTAX                                                                               \
@@ -229,7 +197,7 @@ static const struct {
 
 START_TEST(says_what_is_wrong)
 {
-	refuse(wrong[_i].text, strlen(wrong[_i].text), wrong[_i].problems);
+	config_wrong(wrong[_i].text, strlen(wrong[_i].text), wrong[_i].problems);
 }
 END_TEST
 
@@ -280,9 +248,9 @@ START_TEST(finds_clashing_addresses)
 			       strstr(second, ":01") ? "tcp://LocalHost.:1" : second,
 			       strstr(first, ":01") ? "tcp://LocalHost.:1" : first);
 		if (pairs[_i].clash)
-			refuse(text, strlen(text), expected);
+			config_wrong(text, strlen(text), expected);
 		else
-			config_free(load(text));
+			config_free(config_right(text));
 	}
 }
 END_TEST
@@ -307,7 +275,7 @@ START_TEST(finds_everything_in_one_run)
 
 	ck_assert_int_eq(config_load_text("f", text, strlen(text), &config, &problems), -EINVAL);
 	ck_assert_uint_eq(problems.n, ARRAY_SIZE(lines));
-	said = text_of(&problems);
+	said = config_said(&problems);
 	at = said;
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
 		char place[32];
@@ -343,7 +311,7 @@ START_TEST(says_why_a_file_cannot_be_read)
 		struct config *config = NULL;
 
 		ck_assert_int_eq(config_load(files[i].file, &config, &problems), files[i].r);
-		said = text_of(&problems);
+		said = config_said(&problems);
 		ck_assert_str_eq(said, files[i].problem);
 	}
 }
@@ -357,17 +325,17 @@ START_TEST(survives_large_nonsense)
 
 	ck_assert_ptr_nonnull(text);
 	memset(text, '{', SIZE);
-	refuse(text, 1000000, "f:1: more than 32 brackets are open here; close some\n");
-	refuse(text, SIZE, "f: it is too long; a configuration has at most 4 MiB\n");
+	config_wrong(text, 1000000, "f:1: more than 32 brackets are open here; close some\n");
+	config_wrong(text, SIZE, "f: it is too long; a configuration has at most 4 MiB\n");
 	text[2] = '\0';
 	text[1] = '\n';
-	refuse(text, SIZE, "f:2: it is no text: here is a byte that is 0\n");
+	config_wrong(text, SIZE, "f:2: it is no text: here is a byte that is 0\n");
 	memset(text, ' ', SIZE);
 	for (int i = 0; i < 2000; i++)
 		end += sprintf(end, "a%d=1;\n", i);
-	refuse(text, (size_t)(end - text),
-	       "f:1001: more than 1000 keys are in one group; is a bracket "
-	       "missing?\n");
+	config_wrong(text, (size_t)(end - text),
+		     "f:1001: more than 1000 keys are in one group; is a bracket "
+		     "missing?\n");
 }
 END_TEST
 
@@ -384,7 +352,7 @@ START_TEST(ends_a_long_tale)
 	ck_assert_int_eq(config_load_text("f", text, (size_t)(end - text), &config, &problems),
 			 -EINVAL);
 	ck_assert_uint_eq(problems.n, 2001);
-	said = text_of(&problems);
+	said = config_said(&problems);
 	ck_assert_ptr_nonnull(strstr(said, "\nf:1002: and more is wrong\n"));
 	ck_assert_ptr_null(strstr(said, "f:1003:"));
 }
@@ -409,7 +377,7 @@ START_TEST(says_which_option_is_wrong)
 	ck_assert_int_eq(config_load_listen(listens, ARRAY_SIZE(listens), &config, &problems),
 			 -EINVAL);
 	ck_assert_ptr_null(config);
-	said = text_of(&problems);
+	said = config_said(&problems);
 	ck_assert_str_eq(
 		said,
 		"--listen: the address \"localhost:1\" is wrong: the transport is missing; write "

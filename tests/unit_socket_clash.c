@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "harness.h"
+#include "harness_config.h"
 #include "socket_clash.h"
 
 /* A service with one listener. */
@@ -31,7 +32,7 @@ static struct service make(const char *name, const char *listen)
 
 	(void)snprintf(text, sizeof(text),
 		       "\nlisteners: ( { name = \"of-%s\"; listen = [ %s ]; } );", name, listen);
-	ck_assert_int_eq(config_load_text("f", text, strlen(text), &service.config, &problems), 0);
+	service.config = config_right(text);
 	ck_assert_int_eq(socket_units_make(service.config, &setup, &service.units, &problems), 0);
 	ck_assert_uint_eq(problems.n, 0);
 	return service;
