@@ -193,23 +193,8 @@ void hub_free_rooms(struct hub *hub);
 struct room *room_find(struct hub *hub, const char *folded);
 /* Makes a room; folded and name are copied. Returns NULL when out of memory. */
 struct room *room_new(struct hub *hub, const char *name, const char *folded);
-/* Finds the direct room of two people, or makes it. other_user is who is not here, or NULL. */
-struct room *room_direct(struct hub *hub, struct person *self, struct person *other,
-			 const char *other_user, bool make);
-/*
- * Likewise, of two sides, each of which is a person, or a user who is not here. Neither need have a
- * connection.
- */
-struct room *room_direct_of(struct hub *hub, struct person *const people[static ENCODING_SIDES],
-			    const char *const users[static ENCODING_SIDES], bool make);
 /* Keeps the log of a room, in which nobody is, elsewhere from now on. Returns 0 or what failed. */
 int room_keep_log(struct hub *hub, struct room *room, bool durable);
-/* Which side of a direct room is person's; 0 in any other. */
-unsigned room_side(const struct room *room, const struct person *person);
-/* A guest, whose a side of a direct room is, is called something else now. Returns 0 or -ENOMEM. */
-int room_rename_direct(struct room *room, const struct person *person);
-/* What the room is called by those on a side. */
-const char *room_name(const struct room *room, unsigned side);
 bool room_is_empty(const struct room *room);
 /* Whether a room of the store is not needed any more: what was said there is kept no longer. */
 bool room_is_over(const struct room *room);
@@ -221,6 +206,29 @@ bool room_tells_presence(const struct hub *hub, const struct room *room);
 bool room_admits(struct hub *hub, const struct room *room, const struct client *client);
 /* Readies the room's log for a message. Returns 0 or a negative errno. */
 int room_ready_history(struct hub *hub, struct room *room);
+
+/* hub_direct.c: direct rooms, which are between two people */
+
+/* Finds the direct room of two people, or makes it. other_user is who is not here, or NULL. */
+struct room *room_direct(struct hub *hub, struct person *self, struct person *other,
+			 const char *other_user, bool make);
+/*
+ * Likewise, of two sides, each of which is a person, or a user who is not here. Neither need have a
+ * connection.
+ */
+struct room *room_direct_of(struct hub *hub, struct person *const people[static ENCODING_SIDES],
+			    const char *const users[static ENCODING_SIDES], bool make);
+/* Makes the direct room of two users that the store calls so. Returns NULL when out of memory. */
+struct room *room_load_direct(struct hub *hub, const char *name);
+/* Which side of a direct room is person's; 0 in any other. */
+unsigned room_side(const struct room *room, const struct person *person);
+/* A guest, whose a side of a direct room is, is called something else now. Returns 0 or -ENOMEM. */
+int room_rename_direct(struct room *room, const struct person *person);
+/* What a room, direct or not, is called by those on a side. */
+const char *room_name(const struct room *room, unsigned side);
+
+/* hub_broadcast.c: what everybody in a room gets */
+
 /* Tells everybody in the room; event->room is filled in. */
 void room_broadcast(struct hub *hub, struct room *room, struct chat_event *event);
 /* Writes a message for everybody in the room, to be delivered when it is committed. */
