@@ -178,16 +178,18 @@ struct listener *listeners_stand_in(struct listeners *listeners, struct generati
 }
 
 /*
- * Starts to serve what was opened and is not served yet; one that fails is no reason not to serve
- * the others. Returns 0 or a negative errno.
+ * Starts to serve what was opened and is not served yet, or only the datagram sockets of it; one
+ * that fails is no reason not to serve the others. Returns 0 or a negative errno.
  */
-static int serve_sockets(struct listeners *listeners, struct list *sockets)
+static int serve_sockets(struct listeners *listeners, struct list *sockets, bool datagrams_only)
 {
 	struct listening *listening;
 	int status = 0;
 
 	LIST_FOR_EACH(listening, sockets, struct listening, link) {
-		int r = listening->source || listening->datagram ? 0 : serve(listeners, listening);
+		bool is_due = !listening->source && !listening->datagram &&
+			      (!datagrams_only || listening->endpoint.transport == TRANSPORT_UDP);
+		int r = is_due ? serve(listeners, listening) : 0;
 
 		if (r < 0)
 			status = r;
@@ -195,17 +197,27 @@ static int serve_sockets(struct listeners *listeners, struct list *sockets)
 	return status;
 }
 
-int listeners_serve(struct listeners *listeners)
+static int serve_all(struct listeners *listeners, bool datagrams_only)
 {
 	struct listener *listener;
 	int r;
 
 	LIST_FOR_EACH(listener, &listeners->all, struct listener, link) {
-		r = serve_sockets(listeners, &listener->sockets);
+		r = serve_sockets(listeners, &listener->sockets, datagrams_only);
 		if (r < 0)
 			return r;
 	}
 	return 0;
+}
+
+int listeners_serve_datagrams(struct listeners *listeners)
+{
+	return serve_all(listeners, true);
+}
+
+int listeners_serve(struct listeners *listeners)
+{
+	return serve_all(listeners, false);
 }
 
 /*
@@ -240,7 +252,7 @@ static void take_step(struct listeners *listeners, struct generation *generation
 		list_append(&listener->sockets, &listening->link);
 	}
 	(void)listener_dress(listener, step->config); /* what cannot be is logged, and no more */
-	if (serve_sockets(listeners, &listener->sockets) < 0)
+	if (serve_sockets(listeners, &listener->sockets, false) < 0)
 		log_write(LOG_OUT_OF_MEMORY, &(struct log_about){.listener = listener->name},
 			  "out of memory, not all of its addresses are served");
 }

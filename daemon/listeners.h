@@ -43,7 +43,14 @@ struct listener *listeners_stand_in(struct listeners *listeners, struct generati
 				    const char *name, enum service_kind service,
 				    enum dialect_id dialect);
 
-/* Starts to serve what is open. Returns 0 or a negative errno. */
+/*
+ * Starts to serve the datagram sockets that are open. Before connections of the last process are
+ * taken up: whoever sends to a stream waits, and what is sent here may be lost when that takes
+ * long. Returns 0 or a negative errno.
+ */
+int listeners_serve_datagrams(struct listeners *listeners);
+
+/* Starts to serve what else is open. Returns 0 or a negative errno. */
 int listeners_serve(struct listeners *listeners);
 
 /* Plans how to come to generation, as plan_make() does. */

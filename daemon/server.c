@@ -346,6 +346,15 @@ static int start_hub(struct server *server, struct store *store,
 	return 0;
 }
 
+/* Says what became of it, r; returns 0 or an exit status. */
+static int note_serving(int r)
+{
+	if (r == 0)
+		return 0;
+	log_write(LOG_FAULT, NULL, "cannot serve: %s", strerror(-r));
+	return EX_OSERR;
+}
+
 /* Opens everything, and lets clients in. Returns 0 or an exit status. */
 static int begin_to_serve(struct server *server)
 {
@@ -360,6 +369,8 @@ static int begin_to_serve(struct server *server)
 		return EX_OSERR;
 	}
 	status = open_all(server, &inherited, &store);
+	if (status == 0)
+		status = note_serving(listeners_serve_datagrams(&server->listeners));
 	/* Only then: what cannot start leaves them in the store, for whoever is started next. */
 	if (status == 0)
 		server_succeed(server, &inherited, &succession);
@@ -376,11 +387,7 @@ static int begin_to_serve(struct server *server)
 	if (r == 0)
 		r = watchdog_start(&server->watchdog, server->event, &server->crew, server->hub);
 	server_succeeded(server, &succession);
-	if (r < 0) {
-		log_write(LOG_FAULT, NULL, "cannot serve: %s", strerror(-r));
-		return EX_OSERR;
-	}
-	return 0;
+	return note_serving(r);
 }
 
 /* Serves until asked to stop. Returns an exit status. */

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #include "harness_chat.h"
 #include "harness_handover.h"
@@ -224,6 +225,59 @@ START_TEST(datagrams_meanwhile)
 			ck_assert_int_eq(got[0], answers[i]);
 		}
 	}
+	manager_stop(&manager);
+}
+END_TEST
+
+/*
+ * Whoever waits at a stream waits, and datagrams are lost when there are too many: so these come
+ * before all connections that are taken over, however much has been sent to those.
+ */
+START_TEST(datagrams_come_first)
+{
+	enum { STREAMS = 300 };
+	struct epoll_event events[STREAMS + 1];
+	int fds[STREAMS + 1], n, place = -1, order = epoll_create1(EPOLL_CLOEXEC);
+	CLEANUP(freep) char *stream = NULL;
+	const char *datagram;
+	struct manager manager;
+
+	manager_init(&manager);
+	stream = strdup(manager_listen(&manager, "s", "tcp://127.0.0.1:0"));
+	datagram = manager_listen(&manager, "u", "udp://127.0.0.1:0");
+	manager_start(&manager,
+		      "workers = 1; listeners: ({ name = \"s\"; listen = \"%s\"; "
+		      "transforms = [ \"upper\" ]; },"
+		      "{ name = \"u\"; listen = \"%s\"; });",
+		      stream, datagram);
+	for (int i = 0; i <= STREAMS; i++) {
+		struct epoll_event event = {.events = EPOLLIN, .data.fd = i};
+
+		fds[i] = connect_to(i < STREAMS ? stream : datagram);
+		if (i < STREAMS)
+			handover_ask(fds[i]);
+		ck_assert_int_eq(epoll_ctl(order, EPOLL_CTL_ADD, fds[i], &event), 0);
+	}
+	manager_hand_over(&manager);
+	for (int i = 0; i < STREAMS; i++)
+		send_frame(fds[i], "ping", 4);
+	send_all(fds[STREAMS], "ping", 4);
+	manager_resume(&manager);
+	for (int i = 0; i <= STREAMS; i++) {
+		struct pollfd polled = {fds[i], POLLIN, 0};
+
+		ck_assert_int_eq(poll(&polled, 1, harness_patience()), 1);
+	}
+	/* In the order in which they were answered. */
+	n = epoll_wait(order, events, STREAMS + 1, 0);
+	ck_assert_int_eq(n, STREAMS + 1);
+	for (int i = 0; i < n; i++)
+		if (events[i].data.fd == STREAMS)
+			place = i;
+	ck_assert_int_lt(place, STREAMS / 2);
+	for (int i = 0; i <= STREAMS; i++)
+		(void)close(fds[i]);
+	(void)close(order);
 	manager_stop(&manager);
 }
 END_TEST
@@ -704,6 +758,7 @@ int main(void)
 	harness_add(suite, sockets_of_the_daemons_own);
 	harness_add(suite, sockets_of_its_own_can_be_reloaded);
 	harness_add(suite, datagrams_meanwhile);
+	harness_add(suite, datagrams_come_first);
 	harness_add(suite, client_numbers_go_on);
 	harness_add(suite, what_is_known_of_a_client);
 	harness_add(suite, max_clients_counts_all);
