@@ -160,11 +160,13 @@ struct client {
 	struct random random;
 	struct script script;
 	struct cursor said, heard;
-	uint64_t limit;		/* messages that may be said */
-	uint32_t hold;		/* bytes of the message after those that may be said as well */
-	uint32_t appetite;	/* bytes that it takes at a time; 0: as many as come */
-	bool reading;		/* it wants to hear */
-	bool blocked;		/* it has more to say than the socket takes */
+	uint64_t limit;	   /* messages that may be said */
+	uint32_t hold;	   /* bytes of the message after those that may be said as well */
+	uint32_t appetite; /* bytes that it takes at a time; 0: as many as come */
+	unsigned again;	   /* how often the datagram that waits for an answer was sent again */
+	unsigned late; /* answers that have yet to come to what was sent again of the last one */
+	bool reading;  /* it wants to hear */
+	bool blocked;  /* it has more to say than the socket takes */
 	bool shut_after, shut;	/* it ends its side when it has said all; has done so */
 	bool answered;		/* it has once been answered */
 	uint64_t waiting_since; /* nanoseconds; 0: waits for nothing */

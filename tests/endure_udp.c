@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Datagrams: one at a time. One that is not answered for LOST milliseconds counts as lost and is
- * sent anew; should both be answered then, the second answer is no fault.
+ * Datagrams: one at a time. One that is not answered for a while is sent again, and that one is
+ * lost is known when a later message is answered first: the way there and back keeps their order,
+ * however slow all are.
  */
 #include "endure.h"
 
@@ -12,7 +13,7 @@
 #include "clock.h"
 
 enum {
-	LOST = 5000,
+	AGAIN = 5, /* times as long as it thinks */
 	DATAGRAM_LEAST = 16,
 	DATAGRAM_MOST = 512,
 };
@@ -42,7 +43,7 @@ static void send_message(struct client *client, uint64_t now)
 	load->tallies[KIND_UDP].sent += len;
 	client->said = client->heard;
 	script_pass(&client->script, &client->said, len);
-	client_rest(client, LOST, LOST, now);
+	client_rest(client, AGAIN * load->think, AGAIN * load->think, now);
 	client_settle(client, false, now);
 }
 
@@ -58,25 +59,34 @@ static void open_datagrams(struct client *client, uint64_t now)
 	script_begin(&client->script, &client->heard);
 	script_begin(&client->script, &client->said);
 	client->reading = true;
+	client->again = client->late = 0;
 	send_message(client, now);
 }
 
 static void answered(struct client *client, size_t len, uint64_t now)
 {
 	struct load *load = client->load;
+	struct tally *tally = &load->tallies[KIND_UDP];
 	unsigned think = load->think;
 	struct cursor cursor = client->heard;
 
-	load->tallies[KIND_UDP].received += len;
+	tally->received += len;
 	if (!owed(client) || script_hear(&client->script, &cursor, load->in, len) < len ||
 	    cursor.bytes != client->said.bytes) {
-		if (load->tallies[KIND_UDP].resends == 0)
+		if (client->late == 0)
 			client_wrong(client, "a wrong datagram", now);
-		return; /* else it may be the answer to what was sent again */
+		else
+			client->late--;
+		return;
 	}
+	if (client->late > 0)
+		report_fault(load, client, "a datagram was lost");
+	tally->dropped += client->late;
+	client->late = client->again;
+	client->again = 0;
 	client_heard(client, now);
 	client->heard = cursor;
-	load->tallies[KIND_UDP].messages++;
+	tally->messages++;
 	client_answered(client);
 	client_rest(client, think / 2, think + think / 2, now);
 }
@@ -95,15 +105,18 @@ static void turn(struct client *client, uint32_t events, uint64_t now)
 	client_settle(client, false, now);
 }
 
+/* Whether all was answered, and all that was sent again was, too, or is known to be lost. */
+static bool complete(const struct client *client)
+{
+	return !owed(client) && client->late == 0;
+}
+
 static void wake(struct client *client, uint64_t now)
 {
-	struct tally *tally = &client->load->tallies[KIND_UDP];
-
 	if (owed(client)) {
-		tally->dropped++;
-		tally->resends++;
-		report_fault(client->load, client, "a datagram was lost");
-	} else if (client->load->ending) {
+		client->load->tallies[KIND_UDP].resends++;
+		client->again++;
+	} else if (complete(client) && client->load->ending) {
 		return;
 	}
 	send_message(client, now);
@@ -112,11 +125,6 @@ static void wake(struct client *client, uint64_t now)
 static void finish(struct client *client, uint64_t now)
 {
 	(void)client, (void)now; /* what it has said is waited for */
-}
-
-static bool complete(const struct client *client)
-{
-	return !owed(client);
 }
 
 const struct manner udp_manner = {

@@ -5,6 +5,7 @@
  * found, and finds each fault that there is.
  */
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <limits.h>
@@ -334,6 +335,80 @@ START_TEST(test_fault)
 }
 END_TEST
 
+/* ---- datagrams ---- */
+
+enum datagram_fault { DATAGRAM_LATE, DATAGRAM_LOST, DATAGRAM_FALSE };
+
+/* Echoes; the fourth datagram, the first being a question, with a fault. Tells when that is over.
+ */
+static void serve_datagrams(int fd, enum datagram_fault fault, int tell)
+{
+	enum { SPOILT = 3, OVER = 10 };
+	struct sockaddr_in sender;
+	char datagram[2][PIECE];
+	ssize_t len[2];
+
+	for (unsigned i = 0;; i++) {
+		unsigned held = i == SPOILT + 1 && fault == DATAGRAM_LATE ? 2 : 1;
+		char *here = datagram[held - 1];
+		socklen_t size = sizeof(sender);
+
+		len[held - 1] = recvfrom(fd, here, PIECE, 0, (struct sockaddr *)&sender, &size);
+		if (i == SPOILT && fault == DATAGRAM_FALSE)
+			here[0] ^= 1;
+		if (i == SPOILT && fault != DATAGRAM_FALSE)
+			continue;
+		for (unsigned j = 0; j < held; j++)
+			(void)sendto(fd, datagram[j], (size_t)len[j], 0, (struct sockaddr *)&sender,
+				     size); /* as above */
+		if (i == OVER)
+			(void)write(tell, "!", 1);
+	}
+}
+
+/* One that is late is not lost, however late it is; one that is lost is lost. */
+START_TEST(test_datagrams)
+{
+	static const char *const counted[] = {
+		[DATAGRAM_LATE] = "", [DATAGRAM_LOST] = "dropped", [DATAGRAM_FALSE] = "wrong"};
+	static const char *const counters[] = {"wrong", "dropped", "unanswered", "refused"};
+	struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000001)};
+	CLEANUP(closep) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(here);
+	char address[64], byte;
+	struct tool tool;
+	int told[2];
+	pid_t pid, parent = getpid();
+
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&here, len), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&here, &len), 0);
+	(void)snprintf(address, sizeof(address), "udp://127.0.0.1:%u", ntohs(here.sin_port));
+	ck_assert_int_eq(pipe2(told, O_CLOEXEC), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent)
+			serve_datagrams(fd, (enum datagram_fault)_i, told[1]);
+		_exit(1);
+	}
+	tool_start(&tool,
+		   WORDS("--seconds", "100", "--think", "2", "--mix", "udp=1", "--udp", address));
+	tool_wait_ready(&tool);
+	ck_assert_int_eq(read(told[0], &byte, 1), 1);
+	tool_end(&tool, *counted[_i] ? 1 : 0);
+	for (size_t i = 0; i < ARRAY_SIZE(counters); i++)
+		ck_assert_int_eq(count_all(&tool, counters[i]),
+				 strcmp(counters[i], counted[_i]) == 0);
+	if (_i != DATAGRAM_FALSE)
+		ck_assert_int_gt(count_all(&tool, "resends"), 0);
+	json_decref(tool.report);
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	closep(&told[0]);
+	closep(&told[1]);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("endure");
@@ -344,6 +419,7 @@ int main(void)
 	harness_add(suite, test_silence);
 	tcase_set_timeout(tests, 120);
 	tcase_add_loop_test(tests, test_fault, 0, ARRAY_SIZE(faults));
+	tcase_add_loop_test(tests, test_datagrams, DATAGRAM_LATE, DATAGRAM_FALSE + 1);
 	suite_add_tcase(suite, tests);
 	return harness_main(suite);
 }
