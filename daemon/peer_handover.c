@@ -198,12 +198,12 @@ static bool is_sane(const struct peer *peer, const struct peer_origin *origin)
 	    (peer->finishing && !origin->reason))
 		return false;
 	if (origin->service == SERVICE_TRANSFORM)
-		return !chat;
+		return !chat && !peer->session.detects;
 	if (!chat)
 		return peer->state != PEER_SERVING; /* it was never let in */
 	if (chat->control != (origin->service == SERVICE_CONTROL))
 		return false;
-	return chat->control || chat->framing == peer->session.framing;
+	return chat->control || (chat->framing == peer->session.framing && !peer->session.detects);
 }
 
 static void get_peer(struct record_reader *reader, struct peer *peer, struct peer_origin *origin)
