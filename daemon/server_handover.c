@@ -322,7 +322,7 @@ static bool are_numbers_right(const struct arrival *arrivals, size_t n, uint64_t
 
 	if (!numbers)
 		return false;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n && arrivals[i].peer; i++)
 		numbers[i] = arrivals[i].peer->id;
 	qsort(numbers, n, sizeof(*numbers), compare_numbers);
 	for (size_t i = 1; i < n; i++)

@@ -380,7 +380,7 @@ static void succeed(struct successor *successor, struct handover_stored *stored)
 
 static bool is_equal(const struct record *one, const struct record *other)
 {
-	return one->buffer.len == other->buffer.len &&
+	return one->buffer.data && one->buffer.len == other->buffer.len &&
 	       memcmp(one->buffer.data, other->buffer.data, one->buffer.len) == 0;
 }
 
