@@ -127,26 +127,20 @@ int handover_send(int pair, const int *fds, size_t n, const void *labels, size_t
 	return sendmsg(pair, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
-/* The ends that the manager gets of the pairs. */
-struct pairs {
-	int ends[PAIRS_MAX];
-	size_t n;
-};
-
 /* Fills one more pair with descriptors, from *first on. Returns 0 or a negative errno. */
-static int fill_pair(struct pairs *pairs, const int *fds, size_t n, uint64_t handover,
+static int fill_pair(struct handover_stored *stored, const int *fds, size_t n, uint64_t handover,
 		     size_t *first)
 {
 	CLEANUP(closep) int ours = -1;
 	size_t before = *first;
 	int both[2];
 
-	if (pairs->n == PAIRS_MAX)
+	if (stored->n_clients == PAIRS_MAX)
 		return -ENOSPC;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, both) < 0)
 		return -errno;
 	ours = both[0];
-	pairs->ends[pairs->n++] = both[1];
+	stored->clients[stored->n_clients++] = both[1];
 	while (*first < n) {
 		size_t some = MIN(n - *first, (size_t)HANDOVER_FDS_MAX);
 		struct batch batch = {handover, *first};
@@ -161,6 +155,33 @@ static int fill_pair(struct pairs *pairs, const int *fds, size_t n, uint64_t han
 	return 0;
 }
 
+int handover_pack(const struct record *state, const int *clients, size_t n_clients,
+		  struct handover_stored *ret_stored)
+{
+	struct handover_stored stored = {.state = -1, .ledger = -1};
+	uint64_t handover = 0;
+	size_t done = 0;
+	int r = 0;
+
+	if (state->failed)
+		return -ENOMEM;
+	stored.clients = calloc(PAIRS_MAX, sizeof(*stored.clients));
+	if (!stored.clients)
+		return -ENOMEM;
+	/* Should it be 0, no stale pair is told from a new one, and else all is well. */
+	(void)!getrandom(&handover, sizeof(handover), GRND_NONBLOCK);
+	while (done < n_clients && r == 0)
+		r = fill_pair(&stored, clients, n_clients, handover, &done);
+	if (r == 0)
+		r = stored.state = make_state(state, n_clients, handover);
+	if (r < 0) {
+		handover_stored_done(&stored);
+		return r;
+	}
+	*ret_stored = stored;
+	return 0;
+}
+
 int handover_store(const char *name, const int *fds, size_t n)
 {
 	char text[256];
@@ -172,13 +193,13 @@ int handover_store(const char *name, const int *fds, size_t n)
 	return MIN(r, 0);
 }
 
-static int store_all(int state, const struct pairs *pairs, const struct handover_socket *sockets,
+static int store_all(const struct handover_stored *stored, const struct handover_socket *sockets,
 		     size_t n_sockets)
 {
-	int r = handover_store(HANDOVER_STATE, &state, 1);
+	int r = handover_store(HANDOVER_STATE, &stored->state, 1);
 
-	if (r == 0 && pairs->n > 0)
-		r = handover_store(HANDOVER_CLIENTS, pairs->ends, pairs->n);
+	if (r == 0 && stored->n_clients > 0)
+		r = handover_store(HANDOVER_CLIENTS, stored->clients, stored->n_clients);
 	for (size_t i = 0; i < n_sockets && r == 0; i++)
 		r = handover_store(sockets[i].name, &sockets[i].fd, 1);
 	if (r == 0)
@@ -189,26 +210,16 @@ static int store_all(int state, const struct pairs *pairs, const struct handover
 int handover_give(const struct record *state, const int *clients, size_t n_clients,
 		  const struct handover_socket *sockets, size_t n_sockets)
 {
-	CLEANUP(closep) int memory = -1;
-	struct pairs pairs = {.n = 0};
-	uint64_t handover = 0;
-	size_t done = 0;
-	int r = 0;
+	struct handover_stored stored;
+	int r = handover_pack(state, clients, n_clients, &stored);
 
-	if (state->failed)
-		return -ENOMEM;
-	/* Should it be 0, no stale pair is told from a new one, and else all is well. */
-	(void)!getrandom(&handover, sizeof(handover), GRND_NONBLOCK);
-	while (done < n_clients && r == 0)
-		r = fill_pair(&pairs, clients, n_clients, handover, &done);
-	if (r == 0)
-		r = memory = make_state(state, n_clients, handover);
-	if (r >= 0 && 1 + pairs.n + n_sockets > handover_room())
+	if (r < 0)
+		return r;
+	if (1 + stored.n_clients + n_sockets > handover_room())
 		r = -ENOSPC;
-	if (r >= 0)
-		r = store_all(memory, &pairs, sockets, n_sockets);
-	for (size_t i = 0; i < pairs.n; i++)
-		(void)close(pairs.ends[i]);
+	else
+		r = store_all(&stored, sockets, n_sockets);
+	handover_stored_done(&stored);
 	return r;
 }
 

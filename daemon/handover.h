@@ -27,6 +27,33 @@
  */
 unsigned long handover_room(void);
 
+/* An end of a socket pair, and what it was stored as. */
+struct handover_pair {
+	int fd;	    /* owned */
+	char *name; /* owned */
+};
+
+/* Descriptors that are for the store, or came from there, by what they are stored as. */
+struct handover_stored {
+	int state;    /* -1: none; owned */
+	int *clients; /* ends of socket pairs; owned, each of them and the array */
+	size_t n_clients;
+	bool doubled;		    /* more than one state */
+	int ledger;		    /* -1: none; owned */
+	struct handover_pair *safe; /* owned */
+	size_t n_safe;
+};
+
+/* Closes what was not taken. */
+void handover_stored_done(struct handover_stored *stored);
+
+/*
+ * Packs a record and the connections that it is of, in its order, as they are stored. Returns 0 or
+ * a negative errno; both are borrowed.
+ */
+int handover_pack(const struct record *state, const int *clients, size_t n_clients,
+		  struct handover_stored *ret_stored);
+
 /* A socket to be kept beside the connections, for whoever asks for it by its name. */
 struct handover_socket {
 	const char *name;
@@ -40,23 +67,6 @@ struct handover_socket {
 int handover_give(const struct record *state, const int *clients, size_t n_clients,
 		  const struct handover_socket *sockets, size_t n_sockets);
 
-/* An end of a socket pair, and what it was stored as. */
-struct handover_pair {
-	int fd;	    /* owned */
-	char *name; /* owned */
-};
-
-/* Descriptors that came from the store, by what they were stored as. */
-struct handover_stored {
-	int state;    /* -1: none; owned */
-	int *clients; /* ends of socket pairs; owned, each of them and the array */
-	size_t n_clients;
-	bool doubled;		    /* more than one state */
-	int ledger;		    /* -1: none; owned */
-	struct handover_pair *safe; /* owned */
-	size_t n_safe;
-};
-
 /* What the last process has left. */
 struct handover {
 	struct record_reader state;
@@ -66,9 +76,6 @@ struct handover {
 	void *mapping;	 /* what state reads; owned */
 	size_t size;
 };
-
-/* Closes what was not taken. */
-void handover_stored_done(struct handover_stored *stored);
 
 enum { HANDOVER_PROBLEM_MAX = 160 };
 

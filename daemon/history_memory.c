@@ -8,6 +8,9 @@
 
 enum { SLOTS_MIN = 64 };
 
+/* Numbers are below it, as they are in the store. */
+#define NUMBERS (UINT64_C(1) << 40)
+
 struct entry {
 	struct chat_message message; /* its strings are behind those of the key */
 	size_t size;		     /* of the block, until it is cut to a stump */
@@ -336,10 +339,12 @@ struct history_memory *history_memory_get(struct record_reader *reader, uint64_t
 	struct history_memory *memory = history_memory_new(max_messages, max_bytes);
 	uint64_t first = record_get(reader), oldest = record_get(reader);
 	uint64_t newest = record_get(reader);
-	int r = first > 0 && first <= oldest && oldest <= newest + 1 ? 0 : -EBADMSG;
+	int r = 0;
 
-	if (!memory)
+	if (!memory || first == 0 || first > oldest || oldest > newest + 1 || newest >= NUMBERS) {
+		history_memory_free(memory);
 		return NULL;
+	}
 	memory->first = memory->oldest = first;
 	memory->newest = first - 1;
 	while (memory->newest < newest && r == 0 && !reader->failed) {

@@ -47,6 +47,24 @@ static bool has_log_in_memory(const struct room *room)
 	return room->history && !history_is_durable(room->history);
 }
 
+/* The place of the guest whose a side of a direct room is, or 0. */
+static uint64_t guest_of(const struct room *room, unsigned side)
+{
+	return room->guests[side] ? room->guests[side]->place : 0;
+}
+
+/* Which of two guests comes first is by chance, and not so what is written. */
+static void put_sides(const struct room *room, struct record *record)
+{
+	const unsigned first = guest_of(room, 0) > guest_of(room, 1);
+
+	record_put(record, room->direct);
+	for (unsigned i = 0; i < ENCODING_SIDES; i++) {
+		record_put_text(record, room->users[i ^ first]);
+		record_put(record, guest_of(room, i ^ first));
+	}
+}
+
 static void put_room(const struct room *room, struct record *record)
 {
 	const char *given = room->config ? room->config->topic : NULL;
@@ -55,16 +73,13 @@ static void put_room(const struct room *room, struct record *record)
 	record_put(record, room->durable);
 	record_put(record, room->n_members);
 	record_put_text(record, room->name);
-	record_put_text(record, room->folded);
+	/* A direct room is found by its sides; its own name has no meaning for others. */
+	record_put_text(record, room->direct ? "" : room->folded);
 	/* One that the configuration gave is its own affair, and others are in the store. */
 	record_put_text(record, room->durable || (given && strcmp(given, room->topic) == 0)
 					? ""
 					: room->topic);
-	record_put(record, room->direct);
-	for (unsigned side = 0; side < ENCODING_SIDES; side++) {
-		record_put_text(record, room->users[side]);
-		record_put(record, room->guests[side] ? room->guests[side]->place : 0);
-	}
+	put_sides(room, record);
 	record_put(record, has_log_in_memory(room));
 	if (has_log_in_memory(room))
 		history_put(room->history, record);
@@ -278,14 +293,15 @@ static int set_log(struct hub *hub, struct room *room, bool durable, bool has_me
 	return r;
 }
 
-static struct history *get_log(struct past *past)
+static struct history *get_log(struct past *past, bool direct)
 {
 	const struct chat_config *config = &past->hub->config->chat;
 	struct history *history;
 
 	if (!record_get(&past->reader))
 		return NULL;
-	history = history_get(&past->reader, config->max_messages, config->max_memory);
+	history = history_get(&past->reader, config->max_messages,
+			      room_max_memory(past->hub, direct));
 	past->reader.failed |= !history;
 	return history;
 }
@@ -306,7 +322,7 @@ static struct room *get_room(struct past *past, uint64_t *ret_number)
 	folded = record_get_text(&past->reader);
 	topic = record_get_text(&past->reader);
 	room = get_same_room(past, name, folded);
-	history = get_log(past);
+	history = get_log(past, room && room->direct);
 	if (!room || past->reader.failed ||
 	    set_log(past->hub, room, durable, has_members, STEAL(history)) < 0) {
 		history_free(history);
@@ -394,7 +410,7 @@ static void get_presence(struct past *past, struct client *client, struct person
 	uint64_t number = record_get(&past->reader), since = record_get(&past->reader);
 	struct room *room = room_numbered(past, number);
 
-	if (!room || past->reader.failed)
+	if (!room || past->reader.failed || (client && presence_find(client, room)))
 		past->reader.failed = true;
 	else if (!client)
 		note_absence(past, person, room);
@@ -411,7 +427,7 @@ static void get_client(struct past *past, struct person *person, uint64_t id)
 	struct client was = {.since = record_get(reader)};
 	uint64_t n;
 
-	was.tokens = (double)record_get(reader);
+	was.tokens = (double)MIN(record_get(reader), (uint64_t)CONFIG_RATE_MAX);
 	was.tokens_time = record_get(reader);
 	was.end = record_get_text(reader);
 	was.dismissed = record_get(reader);

@@ -230,7 +230,8 @@ struct person *person_restore(struct hub *hub, char *nick, char *user)
 	struct person *person = calloc(1, sizeof(*person));
 	char *folded = nick ? name_fold(nick) : NULL;
 
-	if (!person || !folded) {
+	if (!person || !folded || person_find_nick(hub, folded) ||
+	    (user && person_find_user(hub, user))) {
 		free(person);
 		free(folded);
 		free(nick);

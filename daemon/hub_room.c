@@ -128,6 +128,14 @@ uint64_t room_oldest(const struct room *room)
 	return room->history ? history_oldest(room->history) : 1;
 }
 
+uint64_t room_max_memory(const struct hub *hub, bool direct)
+{
+	uint64_t most = hub->config->chat.max_memory;
+
+	/* Guests make as many direct rooms as they like. */
+	return direct ? MIN(most, (uint64_t)DIRECT_MEMORY) : most;
+}
+
 int room_ready_history(struct hub *hub, struct room *room)
 {
 	const struct chat_config *config = &hub->config->chat;
@@ -137,11 +145,8 @@ int room_ready_history(struct hub *hub, struct room *room)
 	if (room->history)
 		return 0;
 	if (!room->durable) {
-		/* Guests make as many direct rooms as they like. */
-		room->history = history_new_memory(
-			config->max_messages,
-			room->direct ? MIN(config->max_memory, (uint64_t)DIRECT_MEMORY)
-				     : config->max_memory);
+		room->history = history_new_memory(config->max_messages,
+						   room_max_memory(hub, room->direct));
 		return room->history ? 0 : -ENOMEM;
 	}
 	if (room->stored == 0) {

@@ -204,6 +204,8 @@ uint64_t room_oldest(const struct room *room);
 bool room_tells_presence(const struct hub *hub, const struct room *room);
 /* Whether somebody may be in the room, or look into it. */
 bool room_admits(struct hub *hub, const struct room *room, const struct client *client);
+/* How many bytes the log of a room takes at the most that is in memory. */
+uint64_t room_max_memory(const struct hub *hub, bool direct);
 /* Readies the room's log for a message. Returns 0 or a negative errno. */
 int room_ready_history(struct hub *hub, struct room *room);
 
@@ -247,7 +249,10 @@ struct person *person_find_user(struct hub *hub, const char *user);
 void person_foresee(struct hub *hub, const struct chat *chat, const char *user);
 /* Makes a person of a connection that proves who it is, or of a guest: user is NULL. */
 struct person *person_new(struct hub *hub, struct chat *chat, const char *user);
-/* Makes one with a nick that nobody has; takes the strings over. Returns NULL without memory. */
+/*
+ * Makes one of whom the nick and, unless that is NULL, the user are known; takes the strings over.
+ * Returns NULL without memory, and when somebody else has that nick or is that user.
+ */
 struct person *person_restore(struct hub *hub, char *nick, char *user);
 /* Nobody is called that any more; NULL is nothing. */
 void person_free(struct hub *hub, struct person *person);

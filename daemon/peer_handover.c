@@ -168,8 +168,11 @@ static void get_input(struct record_reader *reader, struct peer *peer)
 {
 	struct bytes input = record_get_bytes(reader);
 
-	if (buffer_append(&peer->input, input.data, input.len) < 0 || peer->scanned > input.len)
+	if (buffer_append(&peer->input, input.data, input.len) < 0)
 		reader->failed = true;
+	/* What was ended in the middle of a message has dropped it. */
+	if (peer->scanned > input.len)
+		peer->scanned = 0;
 }
 
 static void get_output(struct record_reader *reader, struct stream *stream)
@@ -183,6 +186,24 @@ static void get_output(struct record_reader *reader, struct stream *stream)
 	if (!packet || stream_queue(stream, packet) < 0)
 		reader->failed = true;
 	packet_unref(packet);
+}
+
+/* Whether all that was read of a connection can be true of one. */
+static bool is_sane(const struct peer *peer, const struct peer_origin *origin)
+{
+	const struct chat *chat = peer->session.chat;
+	bool ends = peer->state != PEER_SERVING || peer->finishing;
+
+	if (!origin->listener || peer->id == 0 || (ends && peer->since == 0) ||
+	    (peer->finishing && !origin->reason))
+		return false;
+	if (origin->service == SERVICE_TRANSFORM)
+		return !chat && !peer->session.detects;
+	if (!chat)
+		return peer->state != PEER_SERVING; /* it was never let in */
+	if (chat->control != (origin->service == SERVICE_CONTROL))
+		return false;
+	return chat->control || (chat->framing == peer->session.framing && !peer->session.detects);
 }
 
 static void get_peer(struct record_reader *reader, struct peer *peer, struct peer_origin *origin)
@@ -212,7 +233,7 @@ static void get_peer(struct record_reader *reader, struct peer *peer, struct pee
 	session->detects = record_get(reader);
 	if (record_get(reader) && !(session->chat = get_chat(reader, peer)))
 		reader->failed = true;
-	if (!origin->listener)
+	if (!is_sane(peer, origin))
 		reader->failed = true;
 }
 

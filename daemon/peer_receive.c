@@ -172,6 +172,7 @@ void peer_handle_kept(struct peer *peer, struct bytes more, bool eager)
 
 	handle_and_send(peer, windows, eager);
 	if (peer->state != PEER_SERVING) {
+		peer->scanned = 0;
 		buffer_done(&peer->input);
 		return;
 	}

@@ -277,39 +277,72 @@ static const char *keep_reason(struct server_handover *handover, char *reason)
 }
 
 /* A socket of the last process that is its own, and this one's now: its file, too. */
-static void get_socket(struct server *server, struct record_reader *reader)
+static void own_socket(struct server *server, const char *name, const struct endpoint *endpoint,
+		       const struct bind_made *made)
 {
-	CLEANUP(freep) char *name = record_get_text(reader);
-	struct bytes address = record_get_bytes(reader), file = record_get_bytes(reader);
-	struct listener *listener;
-	struct endpoint endpoint;
-	struct bind_made made;
+	struct listener *listener = listener_find(&server->listeners.all, name);
 
-	if (!name || address.len != sizeof(endpoint) || file.len != sizeof(made)) {
-		reader->failed = true;
-		return;
-	}
-	/* A record has no alignment. */
-	memcpy(&endpoint, address.data, sizeof(endpoint));
-	memcpy(&made, file.data, sizeof(made));
 	handover_forget(name);
-	listener = listener_find(&server->listeners.all, name);
 	if (listener)
-		listener_own(listener, &endpoint, &made);
+		listener_own(listener, endpoint, made);
 }
 
-/* Reads what there is, and changes nothing yet. Returns whether all of it could be read. */
+/* Reads of those sockets, and makes them this process's if that is wanted. */
+static void get_sockets(struct server *server, struct record_reader *reader, bool wanted)
+{
+	for (uint64_t n = record_get(reader); n > 0 && !reader->failed; n--) {
+		CLEANUP(freep) char *name = record_get_text(reader);
+		struct bytes address = record_get_bytes(reader), file = record_get_bytes(reader);
+		struct endpoint endpoint;
+		struct bind_made made;
+
+		if (!name || address.len != sizeof(endpoint) || file.len != sizeof(made)) {
+			reader->failed = true;
+			return;
+		}
+		/* A record has no alignment. */
+		memcpy(&endpoint, address.data, sizeof(endpoint));
+		memcpy(&made, file.data, sizeof(made));
+		if (wanted)
+			own_socket(server, name, &endpoint, &made);
+	}
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+	uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+
+	return left < right ? -1 : left > right;
+}
+
+/* Whether each has a number of its own, and none that is still to be given: up to last. */
+static bool are_numbers_right(const struct arrival *arrivals, size_t n, uint64_t last)
+{
+	CLEANUP(freep) uint64_t *numbers = calloc(n + 1, sizeof(*numbers));
+
+	if (!numbers)
+		return false;
+	for (size_t i = 0; i < n && arrivals[i].peer; i++)
+		numbers[i] = arrivals[i].peer->id;
+	qsort(numbers, n, sizeof(*numbers), compare_numbers);
+	for (size_t i = 1; i < n; i++)
+		if (numbers[i] == numbers[i - 1])
+			return false;
+	return n == 0 || numbers[n - 1] <= last;
+}
+
+/* Reads what there is, and changes nothing unless all of it can be read: then returns true. */
 static bool read_arrivals(struct server *server, struct succession *succession,
 			  struct arrival *arrivals)
 {
 	struct handover *handover = &succession->handover;
-	struct record_reader *reader = &handover->state;
-	uint64_t n_sockets;
+	struct record_reader *reader = &handover->state, sockets;
+	uint64_t last_client;
 
 	succession->began = record_get(reader);
-	server->door.last_client = record_get(reader);
-	for (n_sockets = record_get(reader); n_sockets > 0 && !reader->failed; n_sockets--)
-		get_socket(server, reader);
+	last_client = record_get(reader);
+	sockets = *reader;
+	get_sockets(server, reader, false);
 	for (size_t i = 0; i < handover->n_clients && !reader->failed; i++) {
 		arrivals[i].peer = peer_get(reader, handover->clients[i], &arrivals[i].origin);
 		if (arrivals[i].peer)
@@ -318,7 +351,11 @@ static bool read_arrivals(struct server *server, struct succession *succession,
 			reader->failed = true;
 	}
 	succession->past.record = record_get_bytes(reader);
-	return !reader->failed;
+	if (reader->failed || !are_numbers_right(arrivals, handover->n_clients, last_client))
+		return false;
+	get_sockets(server, &sockets, true);
+	server->door.last_client = last_client;
+	return true;
 }
 
 /* Finds the listener that goes on with a connection, or makes one for its end. */

@@ -106,6 +106,44 @@ static struct chat *recover_chat(struct peer *peer, const struct ledger_entry *e
 	return chat;
 }
 
+/* The numbers of those who may go on, in order. In memory that was damaged, two may have one. */
+struct numbers {
+	uint64_t *numbers; /* owned */
+	size_t n;
+};
+
+static int compare_numbers(const void *a, const void *b)
+{
+	uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+
+	return left < right ? -1 : left > right;
+}
+
+static int sort_numbers(const struct vault_remains *remains, struct numbers *ret_numbers)
+{
+	const struct ledger *ledger = remains->ledger;
+	struct numbers numbers = {calloc((size_t)ledger->unused_entry + 1, sizeof(uint64_t)), 0};
+
+	if (!numbers.numbers)
+		return -ENOMEM;
+	for (uint64_t i = 1; i < ledger->unused_entry; i++)
+		if (remains->fds[i] >= 0)
+			numbers.numbers[numbers.n++] = ledger->entries[i].id;
+	qsort(numbers.numbers, numbers.n, sizeof(uint64_t), compare_numbers);
+	*ret_numbers = numbers;
+	return 0;
+}
+
+static bool is_shared(const struct numbers *numbers, uint64_t number)
+{
+	const uint64_t *first = numbers->numbers, *last = first + numbers->n - 1;
+	const uint64_t *found =
+		bsearch(&number, first, numbers->n, sizeof(uint64_t), compare_numbers);
+
+	return found &&
+	       ((found > first && found[-1] == number) || (found < last && found[1] == number));
+}
+
 /* Whether what stands in an entry can be: whoever killed the process may have damaged it. */
 static bool is_sane(const struct ledger_entry *entry)
 {
@@ -168,28 +206,38 @@ int server_recover(struct server *server, struct succession *succession)
 	struct vault_remains *remains = &succession->remains;
 	struct ledger *ledger = remains->ledger;
 	struct hub_past *past = &succession->past;
+	struct numbers numbers;
 	struct seats seats;
-	int r = sort_seats(ledger, &seats);
+	int r = sort_numbers(remains, &numbers);
 
 	if (r < 0)
 		return r;
+	r = sort_seats(ledger, &seats);
+	if (r < 0) {
+		free(numbers.numbers);
+		return r;
+	}
 	list_absences(remains, &seats, past);
 	past->killed = true;
 	past->chats = calloc(ledger->unused_entry, sizeof(struct chat *));
 	server->door.last_client = ledger->header->last_client;
 	for (uint64_t i = 1; past->chats && i < ledger->unused_entry; i++) {
+		const struct ledger_entry *entry = &ledger->entries[i];
 		struct arrival arrival = {.peer = NULL};
 
 		if (remains->fds[i] < 0)
 			continue;
-		arrival.peer = recover_peer(&ledger->entries[i], &seats, &remains->fds[i],
-					    &arrival.origin);
+		if (!is_shared(&numbers, entry->id))
+			arrival.peer =
+				recover_peer(entry, &seats, &remains->fds[i], &arrival.origin);
+		server->door.last_client = MAX(server->door.last_client, entry->id);
 		if (!arrival.peer)
 			remains->n_lost++;
 		else if (!server_settle(server, succession, &arrival))
 			succession->lost++;
 	}
 	free(seats.seats);
+	free(numbers.numbers);
 	return past->chats ? 0 : -ENOMEM;
 }
 
