@@ -151,6 +151,11 @@ void run_done(struct run *run)
 	free(run->error);
 }
 
+const char *run_timeout(void)
+{
+	return harness_slow() ? "12s" : "3s";
+}
+
 void run_expect(struct run *run, const char *input, const char *const *arguments, int status)
 {
 	const struct run_setup setup = {.input = input, .input_len = input ? strlen(input) : 0};
@@ -222,4 +227,19 @@ int accept_one(int listener)
 int bind_datagrams(char address[static 64])
 {
 	return bind_anywhere(SOCK_DGRAM, "udp", address);
+}
+
+int refuse_anywhere(int type, char address[static 64])
+{
+	/* A UDP socket takes no datagrams but those of its peer, which nobody is. */
+	const struct sockaddr_in nobody = {
+		.sin_family = AF_INET,
+		.sin_port = htons(1),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1),
+	};
+	int fd = bind_anywhere(type, type == SOCK_STREAM ? "tcp" : "udp", address);
+
+	if (type == SOCK_DGRAM)
+		ck_assert_int_eq(connect(fd, (const struct sockaddr *)&nobody, sizeof(nobody)), 0);
+	return fd;
 }

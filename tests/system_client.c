@@ -612,7 +612,7 @@ START_TEST(test_server_stays)
 	CLEANUP(closep) int fd = -1;
 	struct run run;
 
-	run_start(&run, NULL, WORDS("-c", address, "--timeout", "100ms", "ask", "a"));
+	run_start(&run, NULL, WORDS("-c", address, "--timeout", run_timeout(), "ask", "a"));
 	fd = accept_one(listener);
 	ck_assert_int_gt(recv(fd, message, sizeof(message), 0), 0);
 	send_text(fd, "1         b");
