@@ -524,7 +524,8 @@ START_TEST(test_say_waits_for_its_input)
 	ck_assert_int_eq(pipe2(input, O_CLOEXEC), 0);
 	script_start(NULL);
 	setup.in = input[0];
-	run_start(&run, &setup, WORDS("-c", script.address, "--timeout", run_timeout(), "say", "ops"));
+	run_start(&run, &setup,
+		  WORDS("-c", script.address, "--timeout", run_timeout(), "say", "ops"));
 	closep(&input[0]);
 	meet();
 	let_join();

@@ -275,12 +275,14 @@ START_TEST(waiting_costs_no_cpu)
 	(void)send_until_stuck(half, load.data, load.len, other);
 	shut_down(half);
 	assert_served(other);
-	/* One that spins never has such a stretch; one that sleeps has, when it is done with these. */
+	/* One that spins never has such a stretch; one that sleeps has, when it is done with these.
+	 */
 	deadline = harness_now() + (uint64_t)harness_patience();
 	do {
 		ck_assert_msg(harness_now() < deadline, "it never sleeps");
 		before = server_cpu(&server);
-		(void)poll(NULL, 0, STRETCH); /* when it is shorter, it is the next one that counts */
+		(void)poll(NULL, 0,
+			   STRETCH); /* when it is shorter, it is the next one that counts */
 	} while (server_cpu(&server) > before);
 	hang_up(&fd);
 	hang_up(&half);
@@ -348,8 +350,8 @@ static bool check_idle(unsigned limit)
 		expect_gone(idle);
 		expect_gone(line);
 		expect_gone(busy);
-		ck_assert_uint_eq(
-			server_wait_counter(&server, "length", "closed for idleness", 2), 2);
+		ck_assert_uint_eq(server_wait_counter(&server, "length", "closed for idleness", 2),
+				  2);
 		server_assert_serves(&server, "patient", FRAMING_LENGTH);
 	}
 	server_stop(&server);

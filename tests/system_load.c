@@ -214,8 +214,9 @@ START_TEST(test_ping_loss)
 	struct sockaddr_storage peer;
 	struct run run;
 
-	run_start(&run, NULL,
-		  WORDS("-c", address, "--timeout", run_timeout(), "ping", "-n", "3", "-i", "10ms"));
+	run_start(
+		&run, NULL,
+		WORDS("-c", address, "--timeout", run_timeout(), "ping", "-n", "3", "-i", "10ms"));
 	for (int i = 1; i <= 3; i++) {
 		socklen_t len = sizeof(peer);
 		ssize_t n =
@@ -421,9 +422,9 @@ START_TEST(test_bench_loss)
 	char *text;
 
 	run_start(&run, NULL,
-		  WORDS("-c", address, "--json", "--timeout", harness_slow() ? "4s" : "1s",
-			"bench", "--verify", "-d", harness_slow() ? "8s" : "2s", "--warmup", "0",
-			"-C", "2", "-P", "3"));
+		  WORDS("-c", address, "--json", "--timeout", harness_slow() ? "4s" : "1s", "bench",
+			"--verify", "-d", harness_slow() ? "8s" : "2s", "--warmup", "0", "-C", "2",
+			"-P", "3"));
 	end = pidfd_open(run.pid, 0);
 	polled[0] = (struct pollfd){.fd = fd, .events = POLLIN};
 	polled[1] = (struct pollfd){.fd = end, .events = POLLIN};
