@@ -275,14 +275,12 @@ START_TEST(waiting_costs_no_cpu)
 	(void)send_until_stuck(half, load.data, load.len, other);
 	shut_down(half);
 	assert_served(other);
-	/* One that spins never has such a stretch; one that sleeps has, when it is done with these.
-	 */
+	/* One that spins never has such a stretch; one that is done with these and sleeps has. */
 	deadline = harness_now() + (uint64_t)harness_patience();
 	do {
 		ck_assert_msg(harness_now() < deadline, "it never sleeps");
 		before = server_cpu(&server);
-		(void)poll(NULL, 0,
-			   STRETCH); /* when it is shorter, it is the next one that counts */
+		(void)poll(NULL, 0, STRETCH); /* nothing comes of it but time */
 	} while (server_cpu(&server) > before);
 	hang_up(&fd);
 	hang_up(&half);

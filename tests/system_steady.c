@@ -237,8 +237,8 @@ static void count_turns(const char *listener, const char *scheme, const char *te
 	ck_assert_msg(sent == TURNS, "%u sending calls in %d turns", sent, TURNS);
 	for (size_t i = 0; i < ARRAY_SIZE(none); i++)
 		ck_assert_msg(count_calls(&server, calls, none[i]) < TURNS / 20,
-			      "%u calls of %s in %d turns", count_calls(&server, calls, none[i]), none[i],
-			      TURNS);
+			      "%u calls of %s in %d turns", count_calls(&server, calls, none[i]),
+			      none[i], TURNS);
 	server_stop(&server);
 }
 

@@ -111,7 +111,7 @@ static void assert_missed(const char *name)
 	fed = 0;
 	server.on_notification = count_feeds;
 	await_told(true);
-	/* The main thread goes on, for as long as the service manager waits, and does not say so. */
+	/* The main thread goes on for as long as the service manager waits, and says nothing. */
 	(void)poll(NULL, 0, WATCHDOG); /* when it is shorter, less is proved */
 	ck_assert_int_eq(kill(server.pid, SIGUSR1), 0);
 	free(server_wait_log(&server, "summary"));
