@@ -13,7 +13,7 @@
 #include "clock.h"
 
 enum {
-	CONNECT_LIMIT = 10000, /* milliseconds */
+	CONNECT_LIMIT = 60000, /* milliseconds */
 	COME_BACK = 200,       /* milliseconds at least after a loss */
 	SMALL_WINDOW = 16384,  /* of those who do not read: so that it is the server who waits */
 };

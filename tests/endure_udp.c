@@ -12,7 +12,7 @@
 #include "clock.h"
 
 enum {
-	LOST = 5000,
+	LOST = 60000,
 	DATAGRAM_LEAST = 16,
 	DATAGRAM_MOST = 512,
 };

@@ -33,7 +33,7 @@
  *   room        a member of one of --rooms (20); the first --speakers (2) of each room say
  *               something about every --think
  *   churn       connects, is answered once, closes, and comes again
- *   udp         one datagram at a time; without an answer for 5 s it is lost
+ *   udp         one datagram at a time; without an answer for 60 s it is lost
  *
  * --mix says how many of each there are. Without it, --clients (9000) are shared out so that
  * retortd and this program together use about a third of two CPUs:
@@ -46,7 +46,7 @@
  * Of each kind and of all together is counted: clients; dropped (ends, resets and errors that
  * nobody asked for, and datagrams lost); wrong (answers that are not what they have to be);
  * unanswered (clients that had not got everything when patience ended); refused (connects that
- * failed or took 10 s); left (members who heard that one of them had left); messages; and
+ * failed or took 60 s); left (members who heard that one of them had left); messages; and
  * longest_ms, the longest time that a client waited for its next byte while the server had
  * something to answer: from its send, or the last byte before, or connect(); in a room from when
  * the first member or the speaker knew of a message. "silences" has how many of all waits were
