@@ -33,7 +33,9 @@ def listener(port, name="more"):
 
 
 def configure(name, content):
-    (ETC / f"retortd@{name}.conf").write_text(content)
+    file = ETC / f"retortd@{name}.conf.new"
+    file.write_text(content)
+    file.replace(ETC / f"retortd@{name}.conf")
 
 
 def serve(name, content):
@@ -72,6 +74,7 @@ class Instances(check.Case):
             file.unlink()
         for name in ONE, TWO:
             systemctl("disable", "--now", f"retortd@{name}")
+            check.wait_stopped(f"@{name}")
         systemctl("reset-failed")
         systemctl("daemon-reload")
         for directory in Path("/var/lib/private").glob("retort-*"):
@@ -226,9 +229,13 @@ class Instances(check.Case):
         self.assertEqual(answer(("127.0.0.1", 5101), b"abc\n", 4), b"cba\n")
 
     def test_without_a_file_do_not_start(self):
-        systemctl("start", f"retortd@{ONE}", status=1)
-        said = "\n".join(entry["MESSAGE"] for entry in journal(unit=f"retortd@{ONE}"))
-        self.assertIn(f"/etc/retort/retortd@{ONE}.conf", said)
+        def says_why():
+            systemctl("start", f"retortd@{ONE}", status=1)
+            said = "\n".join(entry["MESSAGE"] for entry in journal(unit=f"retortd@{ONE}"))
+            return f"/etc/retort/retortd@{ONE}.conf" in said
+
+        # It waits for the journal to see of which unit it is, but not for ever.
+        check.wait_for(says_why, "the journal has the reason")
 
     def test_have_access_lists(self):
         """One for all listeners of an instance, and none for those of another."""
