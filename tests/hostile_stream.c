@@ -43,7 +43,7 @@ static void start_with(struct server *server, const char *message, size_t *ret_f
 
 static void start(struct server *server, size_t *ret_fds)
 {
-	start_with(server, "10s", ret_fds);
+	start_with(server, "10min", ret_fds);
 }
 
 /* It is as it was before the attack. */
