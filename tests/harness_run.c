@@ -79,6 +79,14 @@ static void become(const struct run *run, const struct run_setup *setup, int in,
 	_exit(127);
 }
 
+static bool says_timeout(const char *const *arguments)
+{
+	for (; *arguments; arguments++)
+		if (strncmp(*arguments, "--timeout", 9) == 0)
+			return true;
+	return false;
+}
+
 void run_start(struct run *run, const struct run_setup *setup, const char *const *arguments)
 {
 	static const struct run_setup nothing;
@@ -89,6 +97,10 @@ void run_start(struct run *run, const struct run_setup *setup, const char *const
 
 	setup = setup ? setup : &nothing;
 	words[0] = (char *)run_client_path(path);
+	if (!says_timeout(arguments)) {
+		words[n++] = "--timeout";
+		words[n++] = harness_slow() ? "120s" : "30s";
+	}
 	for (; *arguments; arguments++) {
 		ck_assert_uint_lt(n, ARRAY_SIZE(words) - 1);
 		words[n++] = (char *)*arguments;

@@ -35,7 +35,10 @@ struct run {
 	size_t out_len;
 };
 
-/* Starts the client with these arguments, NULL at the end. setup may be NULL. */
+/*
+ * Starts the client with these arguments, NULL at the end. setup may be NULL. Where they have no
+ * --timeout, it waits as long as tests do.
+ */
 void run_start(struct run *run, const struct run_setup *setup, const char *const *arguments);
 
 /* Waits until it ends and reads what it printed. */

@@ -490,6 +490,7 @@ START_TEST(test_next_endpoint)
 		CLEANUP(closep)
 		int fd = refuse_anywhere(i == 0 ? SOCK_STREAM : SOCK_DGRAM, address);
 
+		ck_assert_int_ge(fd, 0);
 		endpoints_of(address, &endpoints[0]);
 		endpoints_of(at("length", schemes[i]), &endpoints[1]);
 		ck_assert_int_eq(link_open(&link, endpoints, 2, FRAMING_LENGTH, 5000), 0);
@@ -507,6 +508,7 @@ START_TEST(test_no_endpoint)
 	char address[64];
 	CLEANUP(closep) int fd = refuse_anywhere(SOCK_STREAM, address);
 
+	ck_assert_int_ge(fd, 0);
 	endpoints_of(address, &endpoints[0]);
 	endpoints_of("unix:/nonexistent/socket", &endpoints[1]);
 	/* What is refused tells more than what does not exist. */
