@@ -14,6 +14,7 @@ import unittest
 from pathlib import Path
 
 DEADLINE = 30  # seconds, for anything
+RETORT = ("retort", "--timeout", str(DEADLINE - 5))
 CONF = Path("/etc/retort/retortd.conf")
 DROP_INS = Path("/run/systemd/system")
 SAMPLE = CONF.read_text()
@@ -177,7 +178,7 @@ class Case(unittest.TestCase):
         systemctl("start", "retortd")
 
     def retort(self, *words, status=0):
-        return run("retort", *words, status=status)
+        return run(*RETORT, *words, status=status)
 
 
 class Booted(Case):

@@ -46,7 +46,7 @@ def serve(name, content):
 
 
 def retort(name, *words, status=0):
-    return run("retort", "--instance", name, *words, status=status)
+    return run(*check.RETORT, "--instance", name, *words, status=status)
 
 
 def main_pid(name):
@@ -99,10 +99,10 @@ class Instances(check.Case):
         self.assertIn("in the first", retort(ONE, "tail", "lobby"))
         self.assertNotIn("in the second", retort(ONE, "tail", "lobby"))
         self.assertIn("in the second", retort(TWO, "tail", "lobby"))
-        self.assertNotIn("in the first", run("retort", "tail", "lobby"))
+        self.assertNotIn("in the first", run(*check.RETORT, "tail", "lobby"))
         for name in ONE, TWO:
             self.assertEqual(retort(name, "health"), "healthy\n")
-            self.assertEqual(run("retort", "health", "--control",
+            self.assertEqual(run(*check.RETORT, "health", "--control",
                                  f"/run/retort-{name}/control.sock"), "healthy\n")
             state = os.stat(f"/var/lib/private/retort-{name}")
             self.assertEqual(state.st_mode & 0o777, 0o700)

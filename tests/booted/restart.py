@@ -106,7 +106,7 @@ class Restart(check.Case):
             client.sendall(b"abc\nde")
             self.assertEqual(receive(client, 4), b"ABC\n")
             self.restart()
-            stats = json.loads(run("retort", "--json", "status"))
+            stats = json.loads(run(*check.RETORT, "--json", "status"))
             self.assertEqual(stats["restart"]["carried"], 1)
             self.assertFalse(stats["restart"]["crash"])
             client.sendall(b"f\n")
@@ -136,14 +136,14 @@ class Restart(check.Case):
         with connect(("127.0.0.1", 5205)) as talker:
             lines = talker.makefile("rw", newline="\n")
             print("/nick anna\n/join lobby", file=lines, flush=True)
-            wait_for(lambda: "anna" in run("retort", "who", "lobby"), "anna is in the lobby")
+            wait_for(lambda: "anna" in run(*check.RETORT, "who", "lobby"), "anna is in the lobby")
             for _ in range(3):
                 self.kill()
                 self.assert_served(clients)
-                run("retort", "say", "lobby", "still there?")
+                run(*check.RETORT, "say", "lobby", "still there?")
                 while "still there?" not in lines.readline():
                     pass
-                self.assertIn("anna", run("retort", "who", "lobby"))
+                self.assertIn("anna", run(*check.RETORT, "who", "lobby"))
             self.restart()
             self.assert_served(clients)
         for client in clients:
