@@ -360,6 +360,7 @@ void door_gone(struct door *door, struct peer *peer)
 		quota_give(&listener->quota, key);
 		listener->clients--;
 		door->clients--;
+		counters_add(counters_of(listener), COUNTER_GONE, 1);
 	}
 	if (door->vault)
 		vault_forget(door->vault, peer->letter.entry);

@@ -256,11 +256,6 @@ static void tick(struct hub *hub)
 	(void)timer_set(loop_timers(hub->loop), &hub->tick, loop_now(hub->loop) + wait);
 }
 
-static void expired(struct timer *timer)
-{
-	tick(CONTAINER_OF(timer, struct hub, tick));
-}
-
 /*
  * Mail
  */
@@ -382,6 +377,15 @@ static void mail_ready(struct watch *watch, uint32_t events)
 {
 	(void)events;
 	CONTAINER_OF(watch, struct hub, mail)->has_mail = true;
+}
+
+/* Nobody is late whose answer has come, however late this thread is to read it. */
+static void expired(struct timer *timer)
+{
+	struct hub *hub = CONTAINER_OF(timer, struct hub, tick);
+
+	read_mail(hub);
+	tick(hub);
 }
 
 static void *run(void *argument)

@@ -13,7 +13,11 @@
 #include "server.h"
 #include "util.h"
 
-enum { SETTLING_MIN = 1000 }; /* milliseconds that settling may take, however short draining may */
+/*
+ * Milliseconds that settling may take, however short draining may: it is done at once, except by a
+ * machine that has much else to do.
+ */
+enum { SETTLING_MIN = 5000 };
 
 /*
  * Giving

@@ -279,8 +279,6 @@ static void reap(struct worker *worker)
 	LIST_FOR_EACH(peer, &worker->peers.doomed, struct peer, link) {
 		if (log_verbose())
 			log_closed(peer);
-		if (peer->admitted)
-			counters_add(peer->session.counters, COUNTER_GONE, 1);
 		peer_take_out(peer);
 		peer_shut_down(peer);
 		peer_done(peer);

@@ -98,7 +98,7 @@ enum { SERVER_LISTENING_MAX = 256, SERVER_PATH_MAX = 108 };
 /*
  * How a daemon is to be started. Zero-initialised: with its built-in configuration. Where config
  * says nothing of timeouts, draining ends after a moment, so that tests may stop the daemon under
- * their clients.
+ * their clients, and a message may take as long as a test does.
  */
 struct server_setup {
 	const char *program;		/* in place of the daemon; NULL: the daemon */

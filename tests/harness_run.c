@@ -79,6 +79,14 @@ static void become(const struct run *run, const struct run_setup *setup, int in,
 	_exit(127);
 }
 
+static bool says_timeout(const char *const *arguments)
+{
+	for (; *arguments; arguments++)
+		if (strncmp(*arguments, "--timeout", 9) == 0)
+			return true;
+	return false;
+}
+
 void run_start(struct run *run, const struct run_setup *setup, const char *const *arguments)
 {
 	static const struct run_setup nothing;
@@ -89,6 +97,10 @@ void run_start(struct run *run, const struct run_setup *setup, const char *const
 
 	setup = setup ? setup : &nothing;
 	words[0] = (char *)run_client_path(path);
+	if (!says_timeout(arguments)) {
+		words[n++] = "--timeout";
+		words[n++] = harness_slow() ? "120s" : "30s";
+	}
 	for (; *arguments; arguments++) {
 		ck_assert_uint_lt(n, ARRAY_SIZE(words) - 1);
 		words[n++] = (char *)*arguments;
@@ -149,6 +161,11 @@ void run_done(struct run *run)
 	closep(&run->error_file);
 	free(run->out);
 	free(run->error);
+}
+
+const char *run_timeout(void)
+{
+	return harness_slow() ? "12s" : "3s";
 }
 
 void run_expect(struct run *run, const char *input, const char *const *arguments, int status)
@@ -222,4 +239,19 @@ int accept_one(int listener)
 int bind_datagrams(char address[static 64])
 {
 	return bind_anywhere(SOCK_DGRAM, "udp", address);
+}
+
+int refuse_anywhere(int type, char address[static 64])
+{
+	/* A UDP socket takes no datagrams but those of its peer, which nobody is. */
+	const struct sockaddr_in nobody = {
+		.sin_family = AF_INET,
+		.sin_port = htons(1),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1),
+	};
+	int fd = bind_anywhere(type, type == SOCK_STREAM ? "tcp" : "udp", address);
+
+	if (type == SOCK_DGRAM)
+		ck_assert_int_eq(connect(fd, (const struct sockaddr *)&nobody, sizeof(nobody)), 0);
+	return fd;
 }

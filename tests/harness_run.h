@@ -35,7 +35,10 @@ struct run {
 	size_t out_len;
 };
 
-/* Starts the client with these arguments, NULL at the end. setup may be NULL. */
+/*
+ * Starts the client with these arguments, NULL at the end. setup may be NULL. Where they have no
+ * --timeout, it waits as long as tests do.
+ */
 void run_start(struct run *run, const struct run_setup *setup, const char *const *arguments);
 
 /* Waits until it ends and reads what it printed. */
@@ -49,6 +52,12 @@ const char *run_client_path(char path[static PATH_MAX]);
 /* The words of a command line. */
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
+/*
+ * A --timeout for a client that is to wait in vain after the test has done its part of something
+ * within that time: as long as can be borne.
+ */
+const char *run_timeout(void);
+
 /* Runs the client with input, and asserts how it ends. */
 void run_expect(struct run *run, const char *input, const char *const *arguments, int status);
 
@@ -61,6 +70,9 @@ void run_expect_error(const char *input, const char *const *arguments, int statu
 
 /* A socket that listens on a free port of the loopback interface, and its address as text. */
 int listen_anywhere(char address[static 64]);
+
+/* A TCP or UDP port where nobody gets through: it is refused while this socket is open. */
+int refuse_anywhere(int type, char address[static 64]);
 
 /* Takes the next connection, within the deadline of all tests. */
 int accept_one(int listener);

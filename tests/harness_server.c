@@ -167,17 +167,15 @@ static void become(const struct server *server, const struct server_setup *setup
 
 /*
  * Writes a configuration of this text. One that says nothing of timeouts drains for a moment only,
- * as tests stop the daemon under their clients.
+ * as tests stop the daemon under their clients; and gives messages all the time that a test takes.
  */
 static void write_config(const struct server *server, const char *text)
 {
+	static const char timeouts[] = "timeouts: { message = \"10min\"; drain = \"200ms\"; }; ";
 	CLEANUP(freep) char *whole = NULL;
 
-	ck_assert_int_ge(
-		asprintf(&whole, "%s%s",
-			 strstr(text, "timeouts") ? "" : "timeouts: { drain = \"200ms\"; }; ",
-			 text),
-		0);
+	ck_assert_int_ge(asprintf(&whole, "%s%s", strstr(text, "timeouts") ? "" : timeouts, text),
+			 0);
 	file_write(server->config, whole, strlen(whole));
 }
 

@@ -43,7 +43,7 @@ static void start_with(struct server *server, const char *message, size_t *ret_f
 
 static void start(struct server *server, size_t *ret_fds)
 {
-	start_with(server, "10s", ret_fds);
+	start_with(server, "10min", ret_fds);
 }
 
 /* It is as it was before the attack. */
@@ -278,7 +278,7 @@ START_TEST(slow_senders)
 	size_t sent = 0;
 
 	server_start_config(&server, "%s",
-			    "workers = 1; timeouts: { message = \"1s\"; drain = \"1s\"; }; "
+			    "workers = 1; timeouts: { message = \"1s\"; drain = \"10min\"; }; "
 			    "listeners: ({ name = \"length\"; listen = \"tcp://127.0.0.1:0\"; });");
 	served = client(&server, "length", NULL);
 	for (int i = 0; i < SLOW; i++) {
@@ -299,6 +299,7 @@ START_TEST(slow_senders)
 		}
 	}
 	ck_assert_uint_eq(server_counter(&server, "length", "messages timed out"), SLOW);
+	hang_up(&served);
 	server_stop(&server);
 }
 END_TEST

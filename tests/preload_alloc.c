@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Put into a program with LD_PRELOAD, counts its allocations: a 64-bit number in the file that
+ * Put into a program with LD_PRELOAD, counts the allocations of its threads, but not of the first,
+ * which has business of its own at any time: a 64-bit number in the file that
  * $RETORT_TEST_ALLOCATIONS names, which another process may map and read at any time.
  */
 
@@ -37,27 +38,33 @@ __attribute__((constructor)) static void open_count(void)
 		count = mapped;
 }
 
+static void note(void)
+{
+	if (gettid() != getpid())
+		atomic_fetch_add(count, 1);
+}
+
 void *malloc(size_t size)
 {
-	atomic_fetch_add(count, 1);
+	note();
 	return __libc_malloc(size);
 }
 
 void *calloc(size_t n, size_t size)
 {
-	atomic_fetch_add(count, 1);
+	note();
 	return __libc_calloc(n, size);
 }
 
 void *realloc(void *memory, size_t size)
 {
-	atomic_fetch_add(count, 1);
+	note();
 	return __libc_realloc(memory, size);
 }
 
 void *aligned_alloc(size_t alignment, size_t size)
 {
-	atomic_fetch_add(count, 1);
+	note();
 	return __libc_memalign(alignment, size);
 }
 

@@ -145,12 +145,13 @@ static void speak_at_once(struct server *server, const char *room)
 			json_decref(reply);
 		}
 		expect_all(&speakers[i], texts);
-		chatter_done(&speakers[i]);
 	}
 	chatter_open(&late, server, "chat", "tcp:");
 	expect_ok(&late, "{'op':'join','room':'%s','since':0}", room);
 	expect_all(&late, texts);
 	expect_no_event(&late);
+	for (unsigned i = 0; i < SPEAKERS; i++)
+		chatter_done(&speakers[i]);
 }
 
 START_TEST(eight_speakers_at_once)

@@ -145,17 +145,17 @@ START_TEST(test_nobody_there)
 	const struct run_setup setup = {.directory = "/nonexistent"};
 	struct run run;
 	char address[64];
-	int fd = listen_anywhere(address);
+	int fd = refuse_anywhere(SOCK_STREAM, address);
 
-	closep(&fd);
 	run_expect_error(NULL, WORDS("-c", address, "ask", "a"), 69, "refused");
 	run_expect_error(NULL, WORDS("-c", address, "ping"), 69, "refused");
 	run_expect_error(NULL, WORDS("-c", address, "bench"), 69, "refused");
-	fd = bind_datagrams(address);
 	closep(&fd);
+	fd = refuse_anywhere(SOCK_DGRAM, address);
 	run_expect_error(NULL, WORDS("-c", address, "ask", "a"), 69, "refused");
 	run_expect_error(NULL, WORDS("-c", address, "ping", "-n", "2"), 69, "refused");
 	run_expect_error(NULL, WORDS("-c", address, "bench"), 69, "refused");
+	closep(&fd);
 	run_expect_error(NULL, WORDS("-c", "unix:/nonexistent/socket", "ask", "a"), 69,
 			 "no such socket");
 	run_expect_error(NULL, WORDS("-c", "tcp://nobody.invalid:7007", "ask", "a"), 68,
@@ -612,7 +612,7 @@ START_TEST(test_server_stays)
 	CLEANUP(closep) int fd = -1;
 	struct run run;
 
-	run_start(&run, NULL, WORDS("-c", address, "--timeout", "100ms", "ask", "a"));
+	run_start(&run, NULL, WORDS("-c", address, "--timeout", run_timeout(), "ask", "a"));
 	fd = accept_one(listener);
 	ck_assert_int_gt(recv(fd, message, sizeof(message), 0), 0);
 	send_text(fd, "1         b");

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <jansson.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -496,7 +497,7 @@ START_TEST(test_say_gives_up)
 
 	/* Silence. */
 	script_start(NULL);
-	start(&run, NULL, WORDS("say", "--timeout", "300ms", "ops", "one"));
+	start(&run, NULL, WORDS("say", "--timeout", run_timeout(), "ops", "one"));
 	meet();
 	let_join();
 	expect("say");
@@ -504,7 +505,7 @@ START_TEST(test_say_gives_up)
 	run_done(&run);
 
 	/* Nobody there any more. */
-	start(&run, NULL, WORDS("say", "--timeout", "300ms", "ops", "one"));
+	start(&run, NULL, WORDS("say", "--timeout", run_timeout(), "ops", "one"));
 	meet();
 	let_join();
 	expect("say");
@@ -523,7 +524,8 @@ START_TEST(test_say_waits_for_its_input)
 	ck_assert_int_eq(pipe2(input, O_CLOEXEC), 0);
 	script_start(NULL);
 	setup.in = input[0];
-	run_start(&run, &setup, WORDS("-c", script.address, "--timeout", "300ms", "say", "ops"));
+	run_start(&run, &setup,
+		  WORDS("-c", script.address, "--timeout", run_timeout(), "say", "ops"));
 	closep(&input[0]);
 	meet();
 	let_join();
@@ -531,7 +533,8 @@ START_TEST(test_say_waits_for_its_input)
 	meet();
 	expect("join");
 	answer("\"ok\":true,\"room\":\"ops\",\"seq\":0,\"oldest\":1,\"members\":1,\"topic\":\"\"");
-	(void)usleep(400 * 1000); /* longer than its time-out */
+	/* Longer than its time-out. */
+	(void)poll(NULL, 0, (int)strtol(run_timeout(), NULL, 10) * 1000 + 100);
 	ck_assert_int_eq(write(input[1], "now\n", 4), 4);
 	expect("say");
 	ck_assert_str_eq(member("text"), "now");
@@ -1023,7 +1026,7 @@ START_TEST(test_broken_servers)
 	finish(&run, 76, "127.0.0.1");
 	run_done(&run);
 
-	start(&run, NULL, WORDS("who", "--timeout", "200ms"));
+	start(&run, NULL, WORDS("who", "--timeout", run_timeout()));
 	meet();
 	expect("who");
 	finish(&run, 75, "timed out");

@@ -436,6 +436,7 @@ END_TEST
 START_TEST(bursts_are_folded)
 {
 	enum { BURST = 100 };
+	uint64_t begun = harness_now();
 	struct server server;
 	char *said;
 
@@ -451,7 +452,8 @@ START_TEST(bursts_are_folded)
 	said = server_wait_log(&server, " more such entr");
 	ck_assert_ptr_nonnull(strstr(said, " a: "));
 	free(said);
-	ck_assert_uint_lt(server_count_log(&server, "bad frame header, closing"), BURST / 4);
+	ck_assert_uint_le(server_count_log(&server, "bad frame header, closing"),
+			  (harness_now() - begun) / 1000 + 2);
 	server_stop(&server);
 }
 END_TEST
@@ -526,6 +528,7 @@ START_TEST(a_short_life_has_a_story)
 	struct pollfd ended = {.events = POLLIN};
 	char path[SERVER_PATH_MAX + 16];
 	int journal = fake_journal();
+	uint64_t begun;
 	char first;
 
 	if (journal < 0)
@@ -533,11 +536,13 @@ START_TEST(a_short_life_has_a_story)
 	server_init(&server);
 	(void)sprintf(path, "%s/a", server.directory);
 	ck_assert_int_eq(mkdir(path, 0755), 0);
+	begun = harness_now();
 	start_by(server_spawn, &server, many_clients, journal);
 	ck_assert_int_eq(recv(journal, &first, 1, MSG_PEEK), 1);
 	ended.fd = pidfd_open(server.pid, 0);
 	ck_assert_int_ge(ended.fd, 0);
-	ck_assert_int_eq(poll(&ended, 1, 100), 0);
+	/* It waits for a second; this may be later than that. */
+	ck_assert(poll(&ended, 1, 100) == 0 || harness_now() - begun >= 1000);
 	assert_field(next_entry(journal), "\nPRIORITY=3\n");
 	server_assert_ended(&server, EX_UNAVAILABLE);
 	server_done(&server);

@@ -255,9 +255,10 @@ END_TEST
 /* A waiting daemon must sleep: neither a full socket nor unread input may make it spin. */
 START_TEST(waiting_costs_no_cpu)
 {
+	enum { STRETCH = 500, LITTLE = 10 /* milliseconds; a checker's own threads take some */ };
 	CLEANUP(buffer_done) struct buffer load = {0};
 	CLEANUP(closep) int other = -1, fd = -1, half = -1;
-	uint64_t until, before;
+	uint64_t deadline, before;
 	struct server server;
 	char text[1000];
 
@@ -274,11 +275,13 @@ START_TEST(waiting_costs_no_cpu)
 	(void)send_until_stuck(half, load.data, load.len, other);
 	shut_down(half);
 	assert_served(other);
-	before = server_cpu(&server);
-	for (until = harness_now() + 500; harness_now() < until;)
-		(void)poll(NULL, 0, 100); /* measures a stretch of time, which has to pass */
-	ck_assert_msg(server_cpu(&server) - before < 100, "%llu ms of CPU time in 500 ms",
-		      (unsigned long long)(server_cpu(&server) - before));
+	/* One that spins never has such a stretch; one that is done with these and sleeps has. */
+	deadline = harness_now() + (uint64_t)harness_patience();
+	do {
+		ck_assert_msg(harness_now() < deadline, "it never sleeps");
+		before = server_cpu(&server);
+		(void)poll(NULL, 0, STRETCH); /* nothing comes of it but time */
+	} while (server_cpu(&server) > before + LITTLE);
 	hang_up(&fd);
 	hang_up(&half);
 	server_stop(&server);
@@ -287,32 +290,78 @@ END_TEST
 
 /* ---- time ---- */
 
-START_TEST(idle_clients_are_closed)
+/* Whether a client is served that may be closed by now. */
+static bool is_served(int fd)
+{
+	static const char ping[] = "4         ping";
+	enum { LENGTH = sizeof ping - 1 };
+	char back[LENGTH];
+
+	return send(fd, ping, LENGTH, MSG_NOSIGNAL) == LENGTH &&
+	       recv(fd, back, LENGTH, MSG_WAITALL) == LENGTH && memcmp(back, ping, LENGTH) == 0;
+}
+
+/*
+ * Has one client, which is there since begun at the earliest, keep talking until another, which is
+ * silent, is closed. Returns false when it made a pause that is idleness as well.
+ */
+static bool talk_until_closed(int busy, int silent, uint64_t begun, uint64_t limit)
+{
+	struct pollfd polled = {.fd = silent, .events = POLLIN};
+	bool closed;
+
+	do {
+		uint64_t last = begun;
+		bool served;
+
+		closed = poll(&polled, 1, 20) == 1;
+		begun = harness_now();
+		served = is_served(busy);
+		if (harness_now() - last >= limit)
+			return false;
+		ck_assert_msg(served, "closed while it was talking");
+	} while (!closed);
+	return true;
+}
+
+/* Returns false when it went too slowly to be told. */
+static bool check_idle(unsigned limit)
 {
 	CLEANUP(closep) int idle = -1, busy = -1, line = -1;
 	struct server server;
-	struct pollfd polled;
+	uint64_t begun;
+	bool in_time;
 
-	server_start_config(&server, "%s",
-			    "timeouts: { idle = \"500ms\"; drain = \"300ms\"; }; listeners: ("
+	server_start_config(&server,
+			    "timeouts: { idle = \"%ums\"; drain = \"300ms\"; }; listeners: ("
 			    "{ name = \"length\"; listen = \"tcp://127.0.0.1:0\"; },"
 			    "{ name = \"line\"; framing = \"line\"; listen = \"unix:l\"; },"
 			    "{ name = \"patient\"; timeouts: { idle = 0; }; "
-			    "listen = \"tcp://127.0.0.1:0\"; });");
+			    "listen = \"tcp://127.0.0.1:0\"; });",
+			    limit);
 	line = client(&server, "line", NULL);
 	idle = client(&server, "length", NULL);
+	begun = harness_now();
 	busy = client(&server, "length", NULL);
-	/* While one waits for the silent one's end, another keeps talking. */
-	polled = (struct pollfd){.fd = idle, .events = POLLIN};
-	while (poll(&polled, 1, 20) == 0)
-		assert_served(busy);
-	expect_gone(idle);
-	assert_served(busy);
-	expect_gone(line);
-	expect_gone(busy);
-	ck_assert_uint_eq(server_wait_counter(&server, "length", "closed for idleness", 2), 2);
-	server_assert_serves(&server, "patient", FRAMING_LENGTH);
+	in_time = talk_until_closed(busy, idle, begun, limit);
+	if (in_time) {
+		expect_gone(idle);
+		expect_gone(line);
+		expect_gone(busy);
+		ck_assert_uint_eq(server_wait_counter(&server, "length", "closed for idleness", 2),
+				  2);
+		server_assert_serves(&server, "patient", FRAMING_LENGTH);
+	}
 	server_stop(&server);
+	return in_time;
+}
+
+START_TEST(idle_clients_are_closed)
+{
+	unsigned limit = 500; /* milliseconds */
+
+	while (!check_idle(limit))
+		limit *= 2;
 }
 END_TEST
 
@@ -350,7 +399,7 @@ START_TEST(trickling_does_not_extend_the_time)
 	size_t sent = 0;
 
 	server_start_config(&server, "%s",
-			    "timeouts: { message = \"300ms\"; drain = \"300ms\"; }; listeners: ("
+			    "timeouts: { message = \"300ms\"; drain = \"10min\"; }; listeners: ("
 			    "{ name = \"length\"; listen = \"tcp://127.0.0.1:0\"; });");
 	fd = client(&server, "length", NULL);
 	send_text(fd, "100000    ");
@@ -360,6 +409,7 @@ START_TEST(trickling_does_not_extend_the_time)
 		ck_assert_uint_lt(++sent, 100000);
 	}
 	expect_error_frame(fd, "timed out");
+	hang_up(&fd);
 	server_stop(&server);
 }
 END_TEST
@@ -369,7 +419,7 @@ END_TEST
 START_TEST(no_descriptors_left)
 {
 	enum { CLIENTS = 200, FILES = 80 };
-	int fds[CLIENTS], served = 0, waiting;
+	int fds[CLIENTS], served, waiting;
 	struct server server;
 	char *said;
 
@@ -388,18 +438,14 @@ START_TEST(no_descriptors_left)
 	ck_assert_ptr_nonnull(strstr(said, "LimitNOFILE="));
 	free(said);
 	/* The first ones are connected, and notice nothing. */
-	while (served < CLIENTS) {
-		struct pollfd polled = {fds[served], POLLIN, 0};
-
-		if (poll(&polled, 1, 500) == 0)
-			break;
-		expect_frame(fds[served], "ping", 4);
-		served++;
-	}
+	served = (int)server_counter(&server, "a", "clients accepted");
 	ck_assert_int_gt(served, FILES / 2);
 	ck_assert_int_lt(served, FILES);
 	for (int i = 0; i < served; i++)
+		expect_frame(fds[i], "ping", 4);
+	for (int i = 0; i < served; i++)
 		assert_served(fds[i]);
+	expect_silence(fds[served]);
 	ck_assert_uint_eq(server_count_log(&server, "not accepting"), 1);
 
 	/* Each that leaves lets another in, with nothing else to be done. */
@@ -433,7 +479,7 @@ START_TEST(stopping_answers_what_has_come)
 	for (int i = 0; i < MESSAGES; i++)
 		wrap(&load, FRAMING_LENGTH, "0123456789", 10);
 	server_start_config(&server, "%s",
-			    "workers = 1; max_pending = \"4K\"; timeouts: { drain = \"20s\"; }; "
+			    "workers = 1; max_pending = \"4K\"; timeouts: { drain = \"10min\"; }; "
 			    "listeners: ({ name = \"u\"; listen = \"unix:u\"; });");
 	fd = client(&server, "u", NULL);
 	/* As much as the sockets take of one that does not read: it is told to read first. */
@@ -535,7 +581,7 @@ START_TEST(stopping_gives_what_is_owed)
 	while (load.len < (3 << 20))
 		wrap(&load, FRAMING_LENGTH, text, sizeof text);
 	server_start_config(&server, "%s",
-			    "workers = 1; timeouts: { drain = \"20s\"; }; listeners: ("
+			    "workers = 1; timeouts: { drain = \"10min\"; }; listeners: ("
 			    "{ name = \"u\"; listen = \"unix:u\"; });");
 	fd = client(&server, "u", NULL);
 	idle = client(&server, "u", NULL);
@@ -590,7 +636,6 @@ START_TEST(draining_ends)
 	server_signal(&server, SIGTERM);
 	server_assert_ended(&server, 0);
 	ck_assert_uint_ge(harness_now() - begun, 250);
-	ck_assert_uint_lt(harness_now() - begun, (uint64_t)harness_patience() / 2);
 	server_done(&server);
 }
 END_TEST
@@ -599,18 +644,15 @@ START_TEST(a_second_signal_ends_at_once)
 {
 	CLEANUP(closep) int stuck = -1;
 	struct server server;
-	uint64_t begun;
 
 	server_start_config(&server, "%s",
 			    "timeouts: { drain = \"10min\"; }; listeners: ("
 			    "{ name = \"a\"; listen = \"tcp://127.0.0.1:0\"; });");
 	stuck = stuck_client(&server);
-	begun = harness_now();
 	server_signal(&server, SIGTERM);
 	server_wait_notify(&server, "STOPPING=1");
 	server_signal(&server, SIGINT);
 	server_assert_ended(&server, 0);
-	ck_assert_uint_lt(harness_now() - begun, (uint64_t)harness_patience() / 2);
 	server_done(&server);
 }
 END_TEST

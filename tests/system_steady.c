@@ -70,6 +70,8 @@ START_TEST(no_allocation_a_message)
 {
 	char preload[PATH_MAX], path[SERVER_PATH_MAX + 16], variable[SERVER_PATH_MAX + 64];
 	char preload_variable[PATH_MAX + 16];
+	CLEANUP(closep) int unfinished = -1;
+	uint64_t counted, deadline;
 	const uint64_t *count;
 	struct server server;
 	ssize_t len;
@@ -95,7 +97,6 @@ START_TEST(no_allocation_a_message)
 	ck_assert_int_ge(fd, 0);
 	count = mmap(NULL, sizeof *count, PROT_READ, MAP_SHARED, fd, 0);
 	ck_assert_ptr_ne(count, MAP_FAILED);
-	ck_assert_uint_gt(*count, 0); /* it does count */
 	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
 		for (unsigned n = 1; n <= (kinds[k].listener[0] == 'r' ? 1 : 16); n += 15) {
 			CLEANUP(closep) int first = client(&server, kinds[k].listener, "tcp:");
@@ -121,8 +122,16 @@ START_TEST(no_allocation_a_message)
 				      kinds[k].listener, n, kinds[k].text,
 				      (unsigned long long)(*count - before));
 		}
+	/* It does count: what is unfinished has to be kept. */
+	counted = *(const volatile uint64_t *)count;
+	unfinished = client(&server, "length", "tcp:");
+	send_text(unfinished, "60000     hello");
+	deadline = harness_now() + (uint64_t)harness_patience();
+	while (*(const volatile uint64_t *)count == counted)
+		harness_pause(deadline, "an allocation");
 	(void)munmap((void *)count, sizeof *count);
 	(void)close(fd);
+	hang_up(&unfinished);
 	server_stop(&server);
 }
 END_TEST
@@ -159,12 +168,22 @@ static pid_t trace(struct server *server, const char *output, const char *messag
 	}
 }
 
-static unsigned count_calls(const char *text, const char *name)
+/*
+ * Counts calls in what strace wrote; not those of the daemon's first thread, which carries no
+ * messages, and has business of its own at any time.
+ */
+static unsigned count_calls(const struct server *server, const char *text, const char *name)
 {
 	unsigned n = 0;
 
-	for (const char *at = strstr(text, name); at; at = strstr(at + 1, name))
-		n += at > text && at[-1] == ' ' && at[strlen(name)] == '(';
+	for (const char *at = strstr(text, name); at; at = strstr(at + 1, name)) {
+		const char *line = at;
+
+		while (line > text && line[-1] != '\n')
+			line--;
+		n += at > line && at[-1] == ' ' && at[strlen(name)] == '(' &&
+		     strtol(line, NULL, 10) != server->pid;
+	}
 	return n;
 }
 
@@ -211,15 +230,15 @@ static void count_turns(const char *listener, const char *scheme, const char *te
 	ck_assert_int_eq(waitpid(tracer, NULL, 0), tracer);
 	calls = file_read(output);
 	for (size_t i = 0; i < ARRAY_SIZE(receiving); i++)
-		received += count_calls(calls, receiving[i]);
+		received += count_calls(&server, calls, receiving[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(sending); i++)
-		sent += count_calls(calls, sending[i]);
+		sent += count_calls(&server, calls, sending[i]);
 	ck_assert_msg(received == TURNS, "%u receiving calls in %d turns", received, TURNS);
 	ck_assert_msg(sent == TURNS, "%u sending calls in %d turns", sent, TURNS);
 	for (size_t i = 0; i < ARRAY_SIZE(none); i++)
-		ck_assert_msg(count_calls(calls, none[i]) < TURNS / 20,
-			      "%u calls of %s in %d turns", count_calls(calls, none[i]), none[i],
-			      TURNS);
+		ck_assert_msg(count_calls(&server, calls, none[i]) < TURNS / 20,
+			      "%u calls of %s in %d turns", count_calls(&server, calls, none[i]),
+			      none[i], TURNS);
 	server_stop(&server);
 }
 

@@ -33,7 +33,9 @@ def listener(port, name="more"):
 
 
 def configure(name, content):
-    (ETC / f"retortd@{name}.conf").write_text(content)
+    file = ETC / f"retortd@{name}.conf.new"
+    file.write_text(content)
+    file.replace(ETC / f"retortd@{name}.conf")
 
 
 def serve(name, content):
@@ -44,7 +46,7 @@ def serve(name, content):
 
 
 def retort(name, *words, status=0):
-    return run("retort", "--instance", name, *words, status=status)
+    return run(*check.RETORT, "--instance", name, *words, status=status)
 
 
 def main_pid(name):
@@ -72,6 +74,7 @@ class Instances(check.Case):
             file.unlink()
         for name in ONE, TWO:
             systemctl("disable", "--now", f"retortd@{name}")
+            check.wait_stopped(f"@{name}")
         systemctl("reset-failed")
         systemctl("daemon-reload")
         for directory in Path("/var/lib/private").glob("retort-*"):
@@ -96,10 +99,10 @@ class Instances(check.Case):
         self.assertIn("in the first", retort(ONE, "tail", "lobby"))
         self.assertNotIn("in the second", retort(ONE, "tail", "lobby"))
         self.assertIn("in the second", retort(TWO, "tail", "lobby"))
-        self.assertNotIn("in the first", run("retort", "tail", "lobby"))
+        self.assertNotIn("in the first", run(*check.RETORT, "tail", "lobby"))
         for name in ONE, TWO:
             self.assertEqual(retort(name, "health"), "healthy\n")
-            self.assertEqual(run("retort", "health", "--control",
+            self.assertEqual(run(*check.RETORT, "health", "--control",
                                  f"/run/retort-{name}/control.sock"), "healthy\n")
             state = os.stat(f"/var/lib/private/retort-{name}")
             self.assertEqual(state.st_mode & 0o777, 0o700)
@@ -226,9 +229,13 @@ class Instances(check.Case):
         self.assertEqual(answer(("127.0.0.1", 5101), b"abc\n", 4), b"cba\n")
 
     def test_without_a_file_do_not_start(self):
-        systemctl("start", f"retortd@{ONE}", status=1)
-        said = "\n".join(entry["MESSAGE"] for entry in journal(unit=f"retortd@{ONE}"))
-        self.assertIn(f"/etc/retort/retortd@{ONE}.conf", said)
+        def says_why():
+            systemctl("start", f"retortd@{ONE}", status=1)
+            said = "\n".join(entry["MESSAGE"] for entry in journal(unit=f"retortd@{ONE}"))
+            return f"/etc/retort/retortd@{ONE}.conf" in said
+
+        # It waits for the journal to see of which unit it is, but not for ever.
+        check.wait_for(says_why, "the journal has the reason")
 
     def test_have_access_lists(self):
         """One for all listeners of an instance, and none for those of another."""
