@@ -156,6 +156,7 @@ static int mail_ready(sd_event_source *source, int fd, uint32_t events, void *us
 	(void)fd;
 	(void)events;
 	read_mail(server);
+	server_part(server);
 	/* Unless the end was decided already, for a worse reason. */
 	if (server->stopping && server->handover.stage == HANDOVER_NONE &&
 	    server->door.connections == 0 &&

@@ -196,8 +196,7 @@ static int give(struct server *server)
 	return r;
 }
 
-/* Ends the process once everything has come back. */
-static void part(struct server *server)
+void server_part(struct server *server)
 {
 	int r;
 
@@ -225,13 +224,11 @@ void server_peer_kept(struct server *server, struct peer *peer)
 {
 	list_append(&server->handover.peers, &peer->link);
 	server->handover.n_peers++;
-	part(server);
 }
 
 void server_hub_kept(struct server *server)
 {
 	server->handover.hub_kept = true;
-	part(server);
 }
 
 void server_handover_done(struct server *server)

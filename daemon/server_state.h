@@ -120,6 +120,12 @@ void server_settled(struct server *server);
 void server_peer_kept(struct server *server, struct peer *peer);
 void server_hub_kept(struct server *server);
 
+/*
+ * Gives all to the service manager and ends the loop, once the hub has written down what it knows
+ * and no worker has a connection any more: the last of them may well be one that is over.
+ */
+void server_part(struct server *server);
+
 /* Frees what has been handed over, when no worker runs any more. */
 void server_handover_done(struct server *server);
 
