@@ -25,8 +25,11 @@ HOLDS, HELD, KEY = 0, 4, 8  # where all is in the file that the preloaded librar
 
 CONFIG = """
 workers = 1;
-timeouts: {{ drain = "100ms"; }};
-listeners: ( {{ name = "line"; service = "chat"; framing = "line"; listen = "unix:line.sock"; }} );
+timeouts: {{ drain = "{}"; }};
+listeners: (
+  {{ name = "line"; service = "chat"; framing = "line"; listen = "unix:line.sock"; }},
+  {{ name = "echo"; framing = "length"; listen = "unix:echo.sock"; }}
+);
 chat: {{ admins = [ "@{}" ]; rooms: ( {{ name = "own"; members = [ "{}" ]; }} ); }};
 """
 
@@ -47,7 +50,7 @@ class Restart(unittest.TestCase):
         self.names.write_bytes(struct.pack("ii64s", 0, 0, str(os.geteuid()).encode()))
         self.me = pwd.getpwuid(os.geteuid()).pw_name
         self.conf = self.top / "retortd.conf"
-        self.conf.write_text(CONFIG.format(GROUP, self.me))
+        self.configure("100ms")
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.addCleanup(self.notify.close)
         self.notify.bind(str(self.top / "notify"))
@@ -55,6 +58,9 @@ class Restart(unittest.TestCase):
         self.stored = []  # pairs of a name and a descriptor
         self.log = open(self.top / "log", "w+", encoding="utf-8")
         self.addCleanup(self.log.close)
+
+    def configure(self, drain):
+        self.conf.write_text(CONFIG.format(drain, GROUP, self.me))
 
     def start(self):
         """Starts a daemon, with all that was stored, and waits until it serves."""
@@ -178,6 +184,30 @@ class Restart(unittest.TestCase):
         self.assertIn("handed 1 connections", self.read_log())
         self.hold(0)
         self.close_stored()
+
+    def test_draining_has_its_time_when_nothing_can_be_handed_over(self):
+        self.configure("1500ms")  # less than the name service is waited for
+        frame = b"1000000   " + bytes(1000000)
+        daemon = self.start()
+        slow = self.connect("echo.sock")
+        slow.sendall(frame)
+        self.assertEqual(slow.recv(1, socket.MSG_PEEK), b"1")
+        self.hold(1)
+        asker = self.connect("line.sock")
+        asker.sendall(b'{"op":"join","room":"own"}\n')
+        self.await_held()
+
+        daemon.terminate()
+        while "STATUS=Stopping, 2 clients" not in self.receive():
+            pass
+        self.assertIn("not all that they had asked was answered in time", self.read_log())
+        # It has been suspended for as long as it may drain, and begins to do so only now.
+        answer = slow.makefile("rb").read()
+        self.assertEqual(len(answer), len(frame) + len(b"-13       shutting down"))
+        self.assertTrue(answer.startswith(frame))
+        slow.close()
+        self.hold(0)
+        self.await_end(daemon)
 
 
 if __name__ == "__main__":
