@@ -21,10 +21,7 @@
 #include "server_state.h"
 #include "util.h"
 
-enum {
-	STATUS_SECONDS = 10, /* between two status lines for the service manager */
-	STOP_MARGIN = 2000,  /* milliseconds for all that an end takes beside draining */
-};
+enum { STATUS_SECONDS = 10 }; /* between two status lines for the service manager */
 
 uint64_t server_microseconds(void)
 {
@@ -186,7 +183,7 @@ void server_drain(struct server *server)
 	(void)sd_notifyf(false,
 			 "STOPPING=1\nSTATUS=Stopping, %" PRIu64
 			 " clients\nEXTEND_TIMEOUT_USEC=%" PRIu64,
-			 server->door.clients, (longest_drain(server) + STOP_MARGIN) * 1000);
+			 server->door.clients, (longest_drain(server) + SERVER_STOP_MARGIN) * 1000);
 	door_close(&server->door);
 	listeners_close(&server->listeners);
 	hub_hurry(server->hub);

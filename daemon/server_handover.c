@@ -78,6 +78,7 @@ bool server_hand_over(struct server *server)
 {
 	struct server_handover *handover = &server->handover;
 	uint64_t drain = server->generation->config->defaults.timeouts.drain;
+	uint64_t settling = MAX(drain, (uint64_t)SETTLING_MIN) * 1000; /* microseconds */
 
 	if (handover_room() == 0)
 		return false;
@@ -93,17 +94,18 @@ bool server_hand_over(struct server *server)
 			  "over; they are told to come back");
 		return false;
 	}
-	if (sd_notifyf(false, "STOPPING=1\nSTATUS=Handing over %" PRIu64 " clients",
-		       server->door.clients) < 0) {
+	if (sd_notifyf(false,
+		       "STOPPING=1\nSTATUS=Handing over %" PRIu64
+		       " clients\nEXTEND_TIMEOUT_USEC=%" PRIu64,
+		       server->door.clients, settling + SERVER_STOP_MARGIN * UINT64_C(1000)) < 0) {
 		log_write(
 			LOG_NOT_HANDED_OVER, NULL,
 			"clients are not handed over: nothing can be said to the service manager; "
 			"they are told to come back");
 		return false;
 	}
-	if (sd_event_add_time_relative(server->event, &handover->timer, CLOCK_MONOTONIC,
-				       MAX(drain, (uint64_t)SETTLING_MIN) * 1000, 0, not_settled,
-				       server) < 0)
+	if (sd_event_add_time_relative(server->event, &handover->timer, CLOCK_MONOTONIC, settling,
+				       0, not_settled, server) < 0)
 		return false;
 	handover->began = server_microseconds();
 	handover->stage = HANDOVER_SETTLING;

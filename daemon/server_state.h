@@ -83,6 +83,8 @@ struct server {
 
 /* server.c */
 
+enum { SERVER_STOP_MARGIN = 2000 }; /* milliseconds that an end takes beside waiting for clients */
+
 /* Of CLOCK_MONOTONIC. */
 uint64_t server_microseconds(void);
 /* Stops in order: nobody new comes in, and who is there is told and answered. */

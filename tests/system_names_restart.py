@@ -198,6 +198,10 @@ class Restart(unittest.TestCase):
         self.await_held()
 
         daemon.terminate()
+        while "STATUS=Handing over 2 clients" not in (lines := self.receive()):
+            pass
+        # Should drain be longer than TimeoutStopSec=, the manager would not let it come to that.
+        self.assertIn("EXTEND_TIMEOUT_USEC=3500000", lines)
         while "STATUS=Stopping, 2 clients" not in self.receive():
             pass
         self.assertIn("not all that they had asked was answered in time", self.read_log())
