@@ -72,6 +72,17 @@ static bool keep_stored(struct handover_stored *stored, const char *name, int fd
 	return true;
 }
 
+/* Takes a prefix off a name. Returns whether it was there. */
+static bool take_prefix(char *name, const char *prefix)
+{
+	size_t len = strlen(prefix);
+
+	if (strncmp(name, prefix, len) != 0)
+		return false;
+	memmove(name, name + len, strlen(name + len) + 1);
+	return true;
+}
+
 int inherit(struct inherited *ret_inherited)
 {
 	CLEANUP(freep) char **names = NULL;
@@ -106,15 +117,35 @@ int inherit(struct inherited *ret_inherited)
 		}
 		socket->fd = fd;
 		socket->name = names[i];
+		socket->own = take_prefix(socket->name, HANDOVER_SOCKET);
 		inherited.n++;
 	}
 	*ret_inherited = inherited;
 	return 0;
 }
 
-bool inherited_serves(const struct inherited_socket *socket, const struct endpoint *endpoint)
+/* The same endpoint at whichever port. */
+static struct endpoint without_port(const struct endpoint *endpoint)
 {
-	return socket->fd >= 0 && endpoint_equal(&socket->endpoint, endpoint);
+	struct endpoint any = *endpoint;
+
+	if (any.socket.ss_family == AF_INET)
+		((struct sockaddr_in *)&any.socket)->sin_port = 0;
+	else if (any.socket.ss_family == AF_INET6)
+		((struct sockaddr_in6 *)&any.socket)->sin6_port = 0;
+	return any;
+}
+
+bool inherited_serves(const struct inherited_socket *socket, const char *listener,
+		      const struct endpoint *endpoint)
+{
+	const struct endpoint any = without_port(&socket->endpoint);
+
+	if (socket->fd < 0)
+		return false;
+	return endpoint_equal(&socket->endpoint, endpoint) ||
+	       (socket->own && strcmp(socket->name, listener) == 0 &&
+		endpoint_equal(&any, endpoint));
 }
 
 bool inherited_has_path(const struct inherited *inherited, const char *path)
@@ -137,7 +168,11 @@ void inherited_done(struct inherited *inherited)
 		struct inherited_socket *socket = &inherited->sockets[i];
 		char text[ADDRESS_TEXT_MAX];
 
-		if (socket->fd >= 0)
+		if (socket->fd >= 0 && socket->own)
+			log_write(LOG_NOT_LISTENING, &(struct log_about){.listener = socket->name},
+				  "not listening any more on %s",
+				  endpoint_format(&socket->endpoint, text));
+		else if (socket->fd >= 0)
 			log_write(
 				LOG_NOT_INHERITED, NULL,
 				"inherited socket \"%s\" (%s) belongs to no listener: neither its "

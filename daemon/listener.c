@@ -111,15 +111,16 @@ void listener_each_own(struct listener *listener,
 			each(listening, data);
 }
 
-void listener_own(struct listener *listener, const struct endpoint *endpoint,
+bool listener_own(struct listener *listener, const struct endpoint *endpoint,
 		  const struct bind_made *made)
 {
 	struct listening *listening = find_socket(&listener->sockets, endpoint);
 
 	if (!listening)
-		return;
-	listening->inherited = false;
-	listening->made = *made;
+		return false;
+	if (!listening->inherited)
+		listening->made = *made;
+	return true;
 }
 
 void listener_free(struct listener *listener)
@@ -161,10 +162,10 @@ void listening_free(struct listening *listening)
  * Opening
  */
 
-/* Adds an open socket; takes fd over unless it fails. made is NULL for an inherited one. Returns 0
-   or -ENOMEM. */
+/* Adds an open socket; takes fd over unless it fails. made is NULL for one that was opened
+   elsewhere. Returns 0 or -ENOMEM. */
 static int add(struct listener *listener, int fd, const struct endpoint *endpoint,
-	       const struct bind_made *made, struct list *sockets)
+	       const struct bind_made *made, bool inherited, struct list *sockets)
 {
 	struct listening *listening = calloc(1, sizeof(*listening));
 
@@ -173,7 +174,7 @@ static int add(struct listener *listener, int fd, const struct endpoint *endpoin
 	*listening = (struct listening){.listener = listener,
 					.endpoint = *endpoint,
 					.fd = fd,
-					.inherited = !made,
+					.inherited = inherited,
 					.wanted = true};
 	if (made)
 		listening->made = *made;
@@ -191,13 +192,14 @@ static int take_inherited(struct listener *listener, struct inherited_socket *so
 	int r = bind_adopt(&socket->endpoint, socket->fd);
 
 	if (r == 0)
-		r = add(listener, socket->fd, &socket->endpoint, NULL, sockets);
+		r = add(listener, socket->fd, &socket->endpoint, NULL, !socket->own, sockets);
 	if (r == 0)
 		socket->fd = -1;
 	return r;
 }
 
-/* Takes the sockets that bear the listener's name; tells which transports they were of. */
+/* Takes the sockets that the manager has opened in the listener's name; tells which transports they
+   were of. */
 static int take_named(struct listener *listener, struct inherited *inherited, struct list *sockets,
 		      bool taken[static TRANSPORT_UNIX + 1])
 {
@@ -205,7 +207,7 @@ static int take_named(struct listener *listener, struct inherited *inherited, st
 		struct inherited_socket *socket = &inherited->sockets[i];
 		int r;
 
-		if (socket->fd < 0 || strcmp(socket->name, listener->name) != 0)
+		if (socket->fd < 0 || socket->own || strcmp(socket->name, listener->name) != 0)
 			continue;
 		taken[socket->endpoint.transport] = true;
 		r = take_inherited(listener, socket, sockets);
@@ -216,10 +218,11 @@ static int take_named(struct listener *listener, struct inherited *inherited, st
 }
 
 static struct inherited_socket *find_inherited(struct inherited *inherited,
+					       const struct listener *listener,
 					       const struct endpoint *endpoint)
 {
 	for (size_t i = 0; i < inherited->n; i++)
-		if (inherited_serves(&inherited->sockets[i], endpoint))
+		if (inherited_serves(&inherited->sockets[i], listener->name, endpoint))
 			return &inherited->sockets[i];
 	return NULL;
 }
@@ -331,7 +334,7 @@ static int open_bound(struct listener *listener, const struct listener_config *c
 		return explain_undressed(listener, config, endpoint, r);
 	r = bind_listen(endpoint, fd);
 	if (r == 0)
-		r = add(listener, fd, endpoint, made, sockets);
+		r = add(listener, fd, endpoint, made, false, sockets);
 	if (r == 0)
 		return 0;
 	status = bind_explain(endpoint, r, explanation);
@@ -382,7 +385,7 @@ static int get_endpoint(struct listener *listener, const struct listener_config 
 			const struct endpoint *endpoint, bool has_v4, struct inherited *inherited,
 			const struct list *others, struct list *sockets)
 {
-	struct inherited_socket *socket = find_inherited(inherited, endpoint);
+	struct inherited_socket *socket = find_inherited(inherited, listener, endpoint);
 	const struct log_about me = about(listener);
 	char text[ADDRESS_TEXT_MAX];
 	int r;

@@ -275,7 +275,8 @@ static const char *keep_reason(struct server_handover *handover, char *reason)
 	return reason;
 }
 
-/* A socket of the last process that is its own, and this one's now: its file, too. */
+/* A socket that the last process had opened, and its file: they are this one's now, or not needed.
+ */
 static void get_socket(struct server *server, struct record_reader *reader)
 {
 	CLEANUP(freep) char *name = record_get_text(reader);
@@ -291,10 +292,25 @@ static void get_socket(struct server *server, struct record_reader *reader)
 	/* A record has no alignment. */
 	memcpy(&endpoint, address.data, sizeof(endpoint));
 	memcpy(&made, file.data, sizeof(made));
-	handover_forget(name);
-	listener = listener_find(&server->listeners.all, name);
-	if (listener)
-		listener_own(listener, &endpoint, &made);
+	handover_forget_sockets(name);
+	LIST_FOR_EACH(listener, &server->listeners.all, struct listener, link)
+		if (listener_own(listener, &endpoint, &made))
+			return;
+	bind_remove(&endpoint, &made);
+}
+
+/* Takes over what the last process had opened; its files are to look as is configured now. */
+static void get_sockets(struct server *server, struct record_reader *reader)
+{
+	uint64_t n = record_get(reader);
+	struct listener *listener;
+
+	if (n == 0)
+		return; /* whose files look how is the manager's affair */
+	for (; n > 0 && !reader->failed; n--)
+		get_socket(server, reader);
+	LIST_FOR_EACH(listener, &server->listeners.all, struct listener, link)
+		(void)listener_dress(listener, listener->config); /* what cannot be is logged */
 }
 
 /* Reads what there is, and changes nothing yet. Returns whether all of it could be read. */
@@ -303,12 +319,10 @@ static bool read_arrivals(struct server *server, struct succession *succession,
 {
 	struct handover *handover = &succession->handover;
 	struct record_reader *reader = &handover->state;
-	uint64_t n_sockets;
 
 	succession->began = record_get(reader);
 	server->door.last_client = record_get(reader);
-	for (n_sockets = record_get(reader); n_sockets > 0 && !reader->failed; n_sockets--)
-		get_socket(server, reader);
+	get_sockets(server, reader);
 	for (size_t i = 0; i < handover->n_clients && !reader->failed; i++) {
 		arrivals[i].peer = peer_get(reader, handover->clients[i], &arrivals[i].origin);
 		if (arrivals[i].peer)

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "harness_chat.h"
 #include "harness_handover.h"
@@ -135,7 +136,7 @@ START_TEST(sockets_of_the_daemons_own)
 	expect_frame(old, "x", 1);
 	for (int i = 0; i < 3; i++) {
 		manager_hand_over(&manager);
-		ck_assert_uint_ge(manager_count(&manager, "a"), 3);
+		ck_assert_uint_ge(manager_count(&manager, MANAGER_SOCKET "a"), 3);
 		tcp = client(&manager.server, "a", "tcp:");
 		local = client(&manager.server, "a", "unix:");
 		send_frame(tcp, "tcp", 3);
@@ -192,6 +193,60 @@ START_TEST(sockets_of_its_own_can_be_reloaded)
 	send_frame(stays, "x", 1);
 	expect_frame(stays, "x", 1);
 	hang_up(&stays);
+	manager_stop(&manager);
+}
+END_TEST
+
+/* The file of this name in the daemon's directory, as an address. */
+static const char *local(const struct manager *manager, const char *name)
+{
+	static char address[SERVER_PATH_MAX + 32];
+
+	(void)snprintf(address, sizeof address, "unix:%s/%s", manager->server.directory, name);
+	return address;
+}
+
+static void assert_echoes(int fd)
+{
+	send_frame(fd, "x", 1);
+	expect_frame(fd, "x", 1);
+}
+
+/* A restart goes by the configuration: addresses come, go, and change their listener. */
+START_TEST(sockets_of_its_own_go_by_the_configuration)
+{
+	CLEANUP(closep) int stays = -1, renamed = -1, young = -1, meanwhile = -1;
+	struct manager manager;
+	struct stat status;
+
+	manager_init(&manager);
+	manager_start(&manager, "listeners: ({ name = \"a\"; listen = [ \"unix:stays.sock\", "
+				"\"unix:also.sock\", \"unix:old.sock\" ]; },"
+				"{ name = \"b\"; listen = \"unix:renamed.sock\"; });");
+	stays = connect_to(local(&manager, "stays.sock"));
+	handover_wait_clients(&manager, 1);
+	manager_restart_with(&manager,
+			     "listeners: ({ name = \"a\"; listen = [ \"unix:stays.sock\", "
+			     "\"unix:also.sock\", \"unix:new.sock\" ]; mode = \"0600\"; },"
+			     "{ name = \"c\"; listen = \"unix:renamed.sock\"; });");
+	young = connect_to(local(&manager, "new.sock"));
+	assert_echoes(young);
+	renamed = connect_to(local(&manager, "renamed.sock"));
+	assert_echoes(renamed);
+	ck_assert_int_lt(access(local(&manager, "old.sock") + strlen("unix:"), F_OK), 0);
+	ck_assert_int_eq(stat(local(&manager, "stays.sock") + strlen("unix:"), &status), 0);
+	ck_assert_uint_eq(status.st_mode & 0777, 0600);
+	ck_assert_uint_eq(server_count_log(&manager.server, "cannot"), 0);
+	for (int i = 0; i < 2; i++) {
+		manager_hand_over(&manager);
+		meanwhile = connect_to(local(&manager, i == 0 ? "renamed.sock" : "new.sock"));
+		manager_resume(&manager);
+		assert_echoes(meanwhile);
+		hang_up(&meanwhile);
+	}
+	assert_echoes(stays);
+	assert_echoes(young);
+	assert_echoes(renamed);
 	manager_stop(&manager);
 }
 END_TEST
@@ -703,6 +758,7 @@ int main(void)
 	harness_add(suite, clients_that_come_between_two_daemons);
 	harness_add(suite, sockets_of_the_daemons_own);
 	harness_add(suite, sockets_of_its_own_can_be_reloaded);
+	harness_add(suite, sockets_of_its_own_go_by_the_configuration);
 	harness_add(suite, datagrams_meanwhile);
 	harness_add(suite, client_numbers_go_on);
 	harness_add(suite, what_is_known_of_a_client);

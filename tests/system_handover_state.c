@@ -55,7 +55,8 @@ static void expect_refused(int fds[static CLIENTS], const char *why)
 	}
 	server_assert_serves(&manager.server, "length", FRAMING_LENGTH);
 	/* But for a socket to listen on, which has waited for its listener. */
-	ck_assert_uint_eq(manager_count(&manager, NULL), manager_count(&manager, "(control)"));
+	ck_assert_uint_eq(manager_count(&manager, NULL),
+			  manager_count(&manager, MANAGER_SOCKET "(control)"));
 	handover_wait_clients(&manager, 0);
 	/* And the next restart is one as always. */
 	{
