@@ -824,6 +824,24 @@ START_TEST(members_of_a_daemon_that_is_never_ready)
 }
 END_TEST
 
+/* How long a text may be is what the next configuration says, for those who are there as well. */
+START_TEST(another_max_message)
+{
+	CHATTER anna = {0};
+	struct manager manager;
+	CLEANUP(freep) char *config = chat_config("max_message = \"16K\";", "%s", two_rooms);
+
+	start(&manager, "max_message = \"8K\";", two_rooms);
+	chatter_enter(&anna, &manager.server, "anna", "ops");
+	expect_error(&anna, "too_long", "{'op':'say','room':'ops','text':'%07500d'}", 0);
+	manager_restart_with(&manager, "%s", config);
+	expect_json(chatter_ask(&anna, "{'op':'hello','nick':'anna'}"),
+		    "{'ok':true,'limits':{'max_message':16384,'max_text':15360,'...':1},'...':1}");
+	expect_ok(&anna, "{'op':'say','room':'ops','text':'%07500d'}", 0);
+	manager_stop(&manager);
+}
+END_TEST
+
 /* A room that the next configuration wants differently, or not at all. */
 START_TEST(rooms_of_another_configuration)
 {
@@ -874,6 +892,7 @@ int main(void)
 	harness_add(suite, a_stop_tells_everybody);
 	harness_add(suite, a_crash_after_a_restart);
 	harness_add(suite, members_of_a_daemon_that_is_never_ready);
+	harness_add(suite, another_max_message);
 	harness_add(suite, rooms_of_another_configuration);
 	return harness_main(suite);
 }
