@@ -194,7 +194,7 @@ void server_drain(struct server *server)
 
 /*
  * The first time in order; the second time at once. SIGTERM is how the service manager asks for it
- * when it restarts the service, and SIGINT when it stops it: see retortd-stop.
+ * when it restarts the service, and SIGINT when it stops it: see systemd/retortd.service.
  */
 static int asked_to_stop(sd_event_source *source, const struct signalfd_siginfo *info,
 			 void *userdata)
