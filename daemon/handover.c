@@ -173,11 +173,12 @@ int handover_store(const char *name, const int *fds, size_t n)
 	return MIN(r, 0);
 }
 
-static int store_socket(const struct handover_socket *socket)
+/* Each has a name of its own, by which it can be dropped alone. */
+static int store_socket(const struct handover_socket *socket, size_t number)
 {
 	char name[FDNAME_MAX];
 
-	(void)snprintf(name, sizeof(name), HANDOVER_SOCKET "%s", socket->listener);
+	(void)snprintf(name, sizeof(name), HANDOVER_SOCKET "%zu-%s", number, socket->listener);
 	return handover_store(name, &socket->fd, 1);
 }
 
@@ -189,7 +190,7 @@ static int store_all(int state, const struct pairs *pairs, const struct handover
 	if (r == 0 && pairs->n > 0)
 		r = handover_store(HANDOVER_CLIENTS, pairs->ends, pairs->n);
 	for (size_t i = 0; i < n_sockets && r == 0; i++)
-		r = store_socket(&sockets[i]);
+		r = store_socket(&sockets[i], i);
 	if (r == 0)
 		r = sd_notify_barrier(false, BARRIER_USEC);
 	return MIN(r, 0);
@@ -435,9 +436,4 @@ void handover_done(struct handover *handover)
 void handover_forget(const char *name)
 {
 	(void)sd_notifyf(false, "FDSTOREREMOVE=1\nFDNAME=%s", name);
-}
-
-void handover_forget_sockets(const char *listener)
-{
-	(void)sd_notifyf(false, "FDSTOREREMOVE=1\nFDNAME=" HANDOVER_SOCKET "%s", listener);
 }

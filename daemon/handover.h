@@ -17,7 +17,7 @@
 /* What is in the store goes by these names. */
 #define HANDOVER_STATE	 "retort-state"
 #define HANDOVER_CLIENTS "retort-clients"
-#define HANDOVER_SOCKET	 "retort-socket-" /* and the name of the listener whose it was */
+#define HANDOVER_SOCKET	 "retort-socket-" /* and a number, "-", and whose listener's it was */
 /* Likewise, of what is there all the time: see vault.h. */
 #define HANDOVER_LEDGER "retort-ledger"
 #define HANDOVER_SAFE	"retort-safe-" /* and a number */
@@ -89,9 +89,6 @@ int handover_store(const char *name, const int *fds, size_t n);
 
 /* Has the manager drop what it stores under a name. */
 void handover_forget(const char *name);
-
-/* Likewise, the sockets of a listener. */
-void handover_forget_sockets(const char *listener);
 
 enum { HANDOVER_FDS_MAX = 253 }; /* descriptors that the kernel passes at a time (SCM_MAX_FD) */
 

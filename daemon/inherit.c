@@ -72,15 +72,17 @@ static bool keep_stored(struct handover_stored *stored, const char *name, int fd
 	return true;
 }
 
-/* Takes a prefix off a name. Returns whether it was there. */
-static bool take_prefix(char *name, const char *prefix)
+/* Finds out by its name whose a socket is, and whether the last process has stored it. */
+static void read_name(struct inherited_socket *socket)
 {
-	size_t len = strlen(prefix);
+	const char *number = socket->name + strlen(HANDOVER_SOCKET), *end;
 
-	if (strncmp(name, prefix, len) != 0)
-		return false;
-	memmove(name, name + len, strlen(name + len) + 1);
-	return true;
+	socket->listener = socket->name;
+	socket->own = strncmp(socket->name, HANDOVER_SOCKET, strlen(HANDOVER_SOCKET)) == 0;
+	if (!socket->own)
+		return;
+	end = strchr(number, '-');
+	socket->listener = end ? end + 1 : number;
 }
 
 int inherit(struct inherited *ret_inherited)
@@ -117,7 +119,7 @@ int inherit(struct inherited *ret_inherited)
 		}
 		socket->fd = fd;
 		socket->name = names[i];
-		socket->own = take_prefix(socket->name, HANDOVER_SOCKET);
+		read_name(socket);
 		inherited.n++;
 	}
 	*ret_inherited = inherited;
@@ -144,7 +146,7 @@ bool inherited_serves(const struct inherited_socket *socket, const char *listene
 	if (socket->fd < 0)
 		return false;
 	return endpoint_equal(&socket->endpoint, endpoint) ||
-	       (socket->own && strcmp(socket->name, listener) == 0 &&
+	       (socket->own && strcmp(socket->listener, listener) == 0 &&
 		endpoint_equal(&any, endpoint));
 }
 
@@ -162,6 +164,22 @@ bool inherited_has_path(const struct inherited *inherited, const char *path)
 	return false;
 }
 
+static void log_dropped(const struct inherited_socket *socket)
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	log_write(LOG_NOT_LISTENING, &(struct log_about){.listener = socket->listener},
+		  "not listening any more on %s", endpoint_format(&socket->endpoint, text));
+}
+
+void inherited_drop(struct inherited_socket *socket)
+{
+	log_dropped(socket);
+	handover_forget(socket->name);
+	closep(&socket->fd);
+	socket->fd = -1;
+}
+
 void inherited_done(struct inherited *inherited)
 {
 	for (size_t i = 0; i < inherited->n; i++) {
@@ -169,9 +187,7 @@ void inherited_done(struct inherited *inherited)
 		char text[ADDRESS_TEXT_MAX];
 
 		if (socket->fd >= 0 && socket->own)
-			log_write(LOG_NOT_LISTENING, &(struct log_about){.listener = socket->name},
-				  "not listening any more on %s",
-				  endpoint_format(&socket->endpoint, text));
+			log_dropped(socket);
 		else if (socket->fd >= 0)
 			log_write(
 				LOG_NOT_INHERITED, NULL,

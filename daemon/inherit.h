@@ -12,8 +12,10 @@
 
 struct inherited_socket {
 	int fd;			  /* owned until taken; then -1 */
-	char *name;		  /* its FileDescriptorName=, or the listener's; owned */
+	char *name;		  /* its FileDescriptorName=; owned */
+	const char *listener;	  /* by its name, of which this is a part: whose it is */
 	bool own;		  /* the last process has opened it, and not the manager */
+	bool wanted;		  /* likewise, and the configuration asks for it: see listeners.c */
 	struct endpoint endpoint; /* where it is bound */
 };
 
@@ -40,6 +42,9 @@ bool inherited_serves(const struct inherited_socket *socket, const char *listene
 
 /* Whether the service manager has opened the Unix socket at this path, and nobody has taken it. */
 bool inherited_has_path(const struct inherited *inherited, const char *path);
+
+/* Closes a socket of the last process's own, and has the manager drop it, which takes a while. */
+void inherited_drop(struct inherited_socket *socket);
 
 /*
  * Closes what nobody has taken, and frees the rest. Each is logged, with a warning unless it is the

@@ -207,7 +207,7 @@ static int take_named(struct listener *listener, struct inherited *inherited, st
 		struct inherited_socket *socket = &inherited->sockets[i];
 		int r;
 
-		if (socket->fd < 0 || socket->own || strcmp(socket->name, listener->name) != 0)
+		if (socket->fd < 0 || socket->own || strcmp(socket->listener, listener->name) != 0)
 			continue;
 		taken[socket->endpoint.transport] = true;
 		r = take_inherited(listener, socket, sockets);
@@ -217,12 +217,11 @@ static int take_named(struct listener *listener, struct inherited *inherited, st
 	return 0;
 }
 
-static struct inherited_socket *find_inherited(struct inherited *inherited,
-					       const struct listener *listener,
+static struct inherited_socket *find_inherited(struct inherited *inherited, const char *listener,
 					       const struct endpoint *endpoint)
 {
 	for (size_t i = 0; i < inherited->n; i++)
-		if (inherited_serves(&inherited->sockets[i], listener->name, endpoint))
+		if (inherited_serves(&inherited->sockets[i], listener, endpoint))
 			return &inherited->sockets[i];
 	return NULL;
 }
@@ -385,7 +384,7 @@ static int get_endpoint(struct listener *listener, const struct listener_config 
 			const struct endpoint *endpoint, bool has_v4, struct inherited *inherited,
 			const struct list *others, struct list *sockets)
 {
-	struct inherited_socket *socket = find_inherited(inherited, listener, endpoint);
+	struct inherited_socket *socket = find_inherited(inherited, listener->name, endpoint);
 	const struct log_about me = about(listener);
 	char text[ADDRESS_TEXT_MAX];
 	int r;
@@ -438,6 +437,32 @@ static int open_address(struct listener *listener, const struct listener_config 
 			status = r;
 	}
 	return status;
+}
+
+/* Marks what serves one address, which is not a Unix socket's, among what was inherited. */
+static void want_address(const struct listener_config *config, const struct address *address,
+			 struct inherited *inherited)
+{
+	CLEANUP(freep) struct endpoint *endpoints = NULL;
+	const char *problem;
+	size_t n = 0;
+
+	if (address_resolve(address, true, NULL, &endpoints, &n, &problem) < 0)
+		return; /* what is wrong is said when it is opened */
+	for (size_t i = 0; i < n; i++) {
+		struct inherited_socket *socket =
+			find_inherited(inherited, config->name, &endpoints[i]);
+
+		if (socket)
+			socket->wanted = true;
+	}
+}
+
+void listener_want(const struct listener_config *config, struct inherited *inherited)
+{
+	for (size_t i = 0; i < config->n_addresses; i++)
+		if (config->addresses[i].transport != TRANSPORT_UNIX)
+			want_address(config, &config->addresses[i], inherited);
 }
 
 int listener_open(struct listener *listener, const struct listener_config *config,

@@ -88,6 +88,9 @@ bool listener_own(struct listener *listener, const struct endpoint *endpoint,
 /* Closes its sockets, removing their files, and frees it. NULL is nothing. */
 void listener_free(struct listener *listener);
 
+/* Sets wanted of each inherited socket, those at a path aside, that config asks for by address. */
+void listener_want(const struct listener_config *config, struct inherited *inherited);
+
 /*
  * Opens every address that config names and that none of the listener's sockets is bound to yet,
  * and appends the new sockets to ret_sockets; those in inherited that fit are taken first. Sets

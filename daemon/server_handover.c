@@ -275,7 +275,9 @@ static const char *keep_reason(struct server_handover *handover, char *reason)
 	return reason;
 }
 
-/* A socket that the last process had opened, and its file: they are this one's now, or not needed.
+/*
+ * A socket that the last process had opened, and its file: they are now of whichever listener has
+ * the address, or not needed.
  */
 static void get_socket(struct server *server, struct record_reader *reader)
 {
@@ -292,7 +294,6 @@ static void get_socket(struct server *server, struct record_reader *reader)
 	/* A record has no alignment. */
 	memcpy(&endpoint, address.data, sizeof(endpoint));
 	memcpy(&made, file.data, sizeof(made));
-	handover_forget_sockets(name);
 	LIST_FOR_EACH(listener, &server->listeners.all, struct listener, link)
 		if (listener_own(listener, &endpoint, &made))
 			return;
@@ -434,6 +435,9 @@ void server_succeed(struct server *server, struct inherited *inherited,
 		handover_forget(HANDOVER_STATE);
 		handover_forget(HANDOVER_CLIENTS);
 	}
+	for (size_t i = 0; i < inherited->n; i++)
+		if (inherited->sockets[i].own)
+			handover_forget(inherited->sockets[i].name);
 	server_open_vault(server);
 	r = handed != -ENOENT ? handed : remained;
 	if (handed == 0)

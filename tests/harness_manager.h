@@ -18,7 +18,6 @@ enum { MANAGER_SOCKETS_MAX = 32, MANAGER_STORE_MAX = 512, MANAGER_NAME_MAX = 256
 /* The names under which the daemon stores what it hands over. */
 #define MANAGER_STATE	"retort-state"
 #define MANAGER_CLIENTS "retort-clients"
-#define MANAGER_SOCKET	"retort-socket-" /* and the name of the listener */
 
 struct manager_socket {
 	int fd; /* owned */
