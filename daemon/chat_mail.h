@@ -88,9 +88,9 @@ struct chat {
 	enum framing framing; /* not known of a connection to the control socket */
 	bool control;	      /* it is on the control socket */
 	uint16_t worker;
-	uint64_t max_message; /* bytes */
 
-	/* The hub's: */
+	/* The hub's, from HUB_OPEN on: */
+	uint64_t max_message; /* bytes */
 	struct client *client;
 	struct letter *held, *held_last; /* from it, until the name service has answered */
 	struct list waiter;		 /* in users, while these are held */

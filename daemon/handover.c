@@ -14,9 +14,10 @@
 #include "util.h"
 
 enum {
-	VERSION = 1,	      /* of the record, all that is in it included */
-	PAIRS_MAX = 128,      /* socket pairs, each with room for some thousands */
-	CLIENTS_MAX = 1 << 24 /* more than any process can have open */
+	VERSION = 1,	       /* of the record, all that is in it included */
+	PAIRS_MAX = 128,       /* socket pairs, each with room for some thousands */
+	CLIENTS_MAX = 1 << 24, /* more than any process can have open */
+	FDNAME_MAX = 128,      /* a listener's name is much shorter */
 };
 
 #define MAGIC	     UINT64_C(0x726f747265746f72) /* "rotretor", in either order of bytes */
@@ -193,6 +194,15 @@ int handover_store(const char *name, const int *fds, size_t n)
 	return MIN(r, 0);
 }
 
+/* Each has a name of its own, by which it can be dropped alone. */
+static int store_socket(const struct handover_socket *socket, size_t number)
+{
+	char name[FDNAME_MAX];
+
+	(void)snprintf(name, sizeof(name), HANDOVER_SOCKET "%zu-%s", number, socket->listener);
+	return handover_store(name, &socket->fd, 1);
+}
+
 static int store_all(const struct handover_stored *stored, const struct handover_socket *sockets,
 		     size_t n_sockets)
 {
@@ -201,7 +211,7 @@ static int store_all(const struct handover_stored *stored, const struct handover
 	if (r == 0 && stored->n_clients > 0)
 		r = handover_store(HANDOVER_CLIENTS, stored->clients, stored->n_clients);
 	for (size_t i = 0; i < n_sockets && r == 0; i++)
-		r = handover_store(sockets[i].name, &sockets[i].fd, 1);
+		r = store_socket(&sockets[i], i);
 	if (r == 0)
 		r = sd_notify_barrier(false, BARRIER_USEC);
 	return MIN(r, 0);

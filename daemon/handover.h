@@ -17,6 +17,7 @@
 /* What is in the store goes by these names. */
 #define HANDOVER_STATE	 "retort-state"
 #define HANDOVER_CLIENTS "retort-clients"
+#define HANDOVER_SOCKET	 "retort-socket-" /* and a number, "-", and whose listener's it was */
 /* Likewise, of what is there all the time: see vault.h. */
 #define HANDOVER_LEDGER "retort-ledger"
 #define HANDOVER_SAFE	"retort-safe-" /* and a number */
@@ -54,9 +55,9 @@ void handover_stored_done(struct handover_stored *stored);
 int handover_pack(const struct record *state, const int *clients, size_t n_clients,
 		  struct handover_stored *ret_stored);
 
-/* A socket to be kept beside the connections, for whoever asks for it by its name. */
+/* A socket that this process has opened to listen on, to be kept beside the connections. */
 struct handover_socket {
-	const char *name;
+	const char *listener;
 	int fd; /* borrowed */
 };
 

@@ -294,6 +294,7 @@ static void update(struct hub *hub)
 	if (r < 0)
 		log_write(LOG_FAULT, NULL, "not all of the log of rooms can be taken up: %s",
 			  strerror(-r));
+	hub_set_limits(hub);
 	users_forget(hub->users);
 	hub->updating = true;
 	if (hub_configure_rooms(hub) < 0)

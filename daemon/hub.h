@@ -31,8 +31,8 @@ int hub_start(struct hub *hub, const struct config *config, struct store *store,
 
 /*
  * Has it write down all that it knows, for the next process, when every worker is suspended, and
- * forget it: it tells the workers LETTER_LET_GO, and the main thread LETTER_HUB_KEPT. Nothing but
- * hub_free() after that.
+ * forget it: it tells the workers LETTER_LET_GO, and the main thread LETTER_HUB_KEPT. It still
+ * deals with what is under way for connections that are over; nothing new may be asked of it.
  */
 void hub_hand_over(struct hub *hub);
 

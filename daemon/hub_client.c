@@ -304,6 +304,20 @@ void client_gone(struct hub *hub, struct chat *chat)
 	client_forget(hub, client);
 }
 
+/* A listener that is gone, or is none of chat any more, leaves its last clients what they had. */
+static void set_limits(struct hub *hub, struct person *person)
+{
+	struct client *client;
+
+	LIST_FOR_EACH(client, &person->clients, struct client, link) {
+		struct chat *chat = client->chat;
+		const struct listener_config *listener = config_find(hub->config, chat->listener);
+
+		if (listener && listener->settings.service == SERVICE_CHAT)
+			chat->max_message = listener->settings.max_message;
+	}
+}
+
 /* Asks users what review_person() is going to ask. */
 static void foresee_person(struct hub *hub, struct person *person)
 {
@@ -370,6 +384,11 @@ static void each_closed_room(struct hub *hub, void (*each)(struct hub *hub, stru
 	LIST_FOR_EACH(room, &hub->rooms, struct room, link)
 		if (room->config && room->config->n_members > 0)
 			each(hub, room);
+}
+
+void hub_set_limits(struct hub *hub)
+{
+	each_person(hub, set_limits);
 }
 
 bool hub_review_people(struct hub *hub)

@@ -514,6 +514,7 @@ void hub_take_up(struct hub *hub, const struct hub_past *from)
 			client_placed(hub, chat);
 	}
 	clear_up(hub);
+	hub_set_limits(hub);
 	hub_review(hub);
 	free(past.people);
 	free(past.rooms);

@@ -314,6 +314,8 @@ void client_dismiss(struct hub *hub, struct client *client, const char *kind, co
  * false when users lack an answer.
  */
 bool client_make_sure(struct hub *hub, struct client *client);
+/* Has how long a message may be as the configuration is now, also for those who are here. */
+void hub_set_limits(struct hub *hub);
 /*
  * Takes away what the configuration, as it is now, no longer grants to those who are here. Returns
  * false when users lack an answer: then it is to be called again.

@@ -72,6 +72,19 @@ static bool keep_stored(struct handover_stored *stored, const char *name, int fd
 	return true;
 }
 
+/* Finds out by its name whose a socket is, and whether the last process has stored it. */
+static void read_name(struct inherited_socket *socket)
+{
+	const char *number = socket->name + strlen(HANDOVER_SOCKET), *end;
+
+	socket->listener = socket->name;
+	socket->own = strncmp(socket->name, HANDOVER_SOCKET, strlen(HANDOVER_SOCKET)) == 0;
+	if (!socket->own)
+		return;
+	end = strchr(number, '-');
+	socket->listener = end ? end + 1 : number;
+}
+
 int inherit(struct inherited *ret_inherited)
 {
 	CLEANUP(freep) char **names = NULL;
@@ -106,15 +119,35 @@ int inherit(struct inherited *ret_inherited)
 		}
 		socket->fd = fd;
 		socket->name = names[i];
+		read_name(socket);
 		inherited.n++;
 	}
 	*ret_inherited = inherited;
 	return 0;
 }
 
-bool inherited_serves(const struct inherited_socket *socket, const struct endpoint *endpoint)
+/* The same endpoint at whichever port. */
+static struct endpoint without_port(const struct endpoint *endpoint)
 {
-	return socket->fd >= 0 && endpoint_equal(&socket->endpoint, endpoint);
+	struct endpoint any = *endpoint;
+
+	if (any.socket.ss_family == AF_INET)
+		((struct sockaddr_in *)&any.socket)->sin_port = 0;
+	else if (any.socket.ss_family == AF_INET6)
+		((struct sockaddr_in6 *)&any.socket)->sin6_port = 0;
+	return any;
+}
+
+bool inherited_serves(const struct inherited_socket *socket, const char *listener,
+		      const struct endpoint *endpoint)
+{
+	const struct endpoint any = without_port(&socket->endpoint);
+
+	if (socket->fd < 0)
+		return false;
+	return endpoint_equal(&socket->endpoint, endpoint) ||
+	       (socket->own && strcmp(socket->listener, listener) == 0 &&
+		endpoint_equal(&any, endpoint));
 }
 
 bool inherited_has_path(const struct inherited *inherited, const char *path)
@@ -131,13 +164,31 @@ bool inherited_has_path(const struct inherited *inherited, const char *path)
 	return false;
 }
 
+static void log_dropped(const struct inherited_socket *socket)
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	log_write(LOG_NOT_LISTENING, &(struct log_about){.listener = socket->listener},
+		  "not listening any more on %s", endpoint_format(&socket->endpoint, text));
+}
+
+void inherited_drop(struct inherited_socket *socket)
+{
+	log_dropped(socket);
+	handover_forget(socket->name);
+	closep(&socket->fd);
+	socket->fd = -1;
+}
+
 void inherited_done(struct inherited *inherited)
 {
 	for (size_t i = 0; i < inherited->n; i++) {
 		struct inherited_socket *socket = &inherited->sockets[i];
 		char text[ADDRESS_TEXT_MAX];
 
-		if (socket->fd >= 0)
+		if (socket->fd >= 0 && socket->own)
+			log_dropped(socket);
+		else if (socket->fd >= 0)
 			log_write(
 				LOG_NOT_INHERITED, NULL,
 				"inherited socket \"%s\" (%s) belongs to no listener: neither its "

@@ -13,6 +13,9 @@
 struct inherited_socket {
 	int fd;			  /* owned until taken; then -1 */
 	char *name;		  /* its FileDescriptorName=; owned */
+	const char *listener;	  /* by its name, of which this is a part: whose it is */
+	bool own;		  /* the last process has opened it, and not the manager */
+	bool wanted;		  /* likewise, and the configuration asks for it: see listeners.c */
 	struct endpoint endpoint; /* where it is bound */
 };
 
@@ -31,13 +34,20 @@ struct inherited {
 int inherit(struct inherited *ret_inherited);
 
 /*
- * Whether a socket that was opened elsewhere serves endpoint: the same kind of socket, bound to
- * the same address.
+ * Whether a socket that was opened elsewhere serves an endpoint of this listener: the same kind of
+ * socket, bound to the same address. Where any port will do, the one that the listener had does.
  */
-bool inherited_serves(const struct inherited_socket *socket, const struct endpoint *endpoint);
+bool inherited_serves(const struct inherited_socket *socket, const char *listener,
+		      const struct endpoint *endpoint);
 
 /* Whether the service manager has opened the Unix socket at this path, and nobody has taken it. */
 bool inherited_has_path(const struct inherited *inherited, const char *path);
 
-/* Closes what nobody has taken, with a warning for each that names it, and frees the rest. */
+/* Closes a socket of the last process's own, and has the manager drop it, which takes a while. */
+void inherited_drop(struct inherited_socket *socket);
+
+/*
+ * Closes what nobody has taken, and frees the rest. Each is logged, with a warning unless it is the
+ * last process's own.
+ */
 void inherited_done(struct inherited *inherited);

@@ -111,15 +111,16 @@ void listener_each_own(struct listener *listener,
 			each(listening, data);
 }
 
-void listener_own(struct listener *listener, const struct endpoint *endpoint,
+bool listener_own(struct listener *listener, const struct endpoint *endpoint,
 		  const struct bind_made *made)
 {
 	struct listening *listening = find_socket(&listener->sockets, endpoint);
 
 	if (!listening)
-		return;
-	listening->inherited = false;
-	listening->made = *made;
+		return false;
+	if (!listening->inherited)
+		listening->made = *made;
+	return true;
 }
 
 void listener_free(struct listener *listener)
@@ -161,10 +162,10 @@ void listening_free(struct listening *listening)
  * Opening
  */
 
-/* Adds an open socket; takes fd over unless it fails. made is NULL for an inherited one. Returns 0
-   or -ENOMEM. */
+/* Adds an open socket; takes fd over unless it fails. made is NULL for one that was opened
+   elsewhere. Returns 0 or -ENOMEM. */
 static int add(struct listener *listener, int fd, const struct endpoint *endpoint,
-	       const struct bind_made *made, struct list *sockets)
+	       const struct bind_made *made, bool inherited, struct list *sockets)
 {
 	struct listening *listening = calloc(1, sizeof(*listening));
 
@@ -173,7 +174,7 @@ static int add(struct listener *listener, int fd, const struct endpoint *endpoin
 	*listening = (struct listening){.listener = listener,
 					.endpoint = *endpoint,
 					.fd = fd,
-					.inherited = !made,
+					.inherited = inherited,
 					.wanted = true};
 	if (made)
 		listening->made = *made;
@@ -191,13 +192,14 @@ static int take_inherited(struct listener *listener, struct inherited_socket *so
 	int r = bind_adopt(&socket->endpoint, socket->fd);
 
 	if (r == 0)
-		r = add(listener, socket->fd, &socket->endpoint, NULL, sockets);
+		r = add(listener, socket->fd, &socket->endpoint, NULL, !socket->own, sockets);
 	if (r == 0)
 		socket->fd = -1;
 	return r;
 }
 
-/* Takes the sockets that bear the listener's name; tells which transports they were of. */
+/* Takes the sockets that the manager has opened in the listener's name; tells which transports they
+   were of. */
 static int take_named(struct listener *listener, struct inherited *inherited, struct list *sockets,
 		      bool taken[static TRANSPORT_UNIX + 1])
 {
@@ -205,7 +207,7 @@ static int take_named(struct listener *listener, struct inherited *inherited, st
 		struct inherited_socket *socket = &inherited->sockets[i];
 		int r;
 
-		if (socket->fd < 0 || strcmp(socket->name, listener->name) != 0)
+		if (socket->fd < 0 || socket->own || strcmp(socket->listener, listener->name) != 0)
 			continue;
 		taken[socket->endpoint.transport] = true;
 		r = take_inherited(listener, socket, sockets);
@@ -215,11 +217,11 @@ static int take_named(struct listener *listener, struct inherited *inherited, st
 	return 0;
 }
 
-static struct inherited_socket *find_inherited(struct inherited *inherited,
+static struct inherited_socket *find_inherited(struct inherited *inherited, const char *listener,
 					       const struct endpoint *endpoint)
 {
 	for (size_t i = 0; i < inherited->n; i++)
-		if (inherited_serves(&inherited->sockets[i], endpoint))
+		if (inherited_serves(&inherited->sockets[i], listener, endpoint))
 			return &inherited->sockets[i];
 	return NULL;
 }
@@ -331,7 +333,7 @@ static int open_bound(struct listener *listener, const struct listener_config *c
 		return explain_undressed(listener, config, endpoint, r);
 	r = bind_listen(endpoint, fd);
 	if (r == 0)
-		r = add(listener, fd, endpoint, made, sockets);
+		r = add(listener, fd, endpoint, made, false, sockets);
 	if (r == 0)
 		return 0;
 	status = bind_explain(endpoint, r, explanation);
@@ -382,7 +384,7 @@ static int get_endpoint(struct listener *listener, const struct listener_config 
 			const struct endpoint *endpoint, bool has_v4, struct inherited *inherited,
 			const struct list *others, struct list *sockets)
 {
-	struct inherited_socket *socket = find_inherited(inherited, endpoint);
+	struct inherited_socket *socket = find_inherited(inherited, listener->name, endpoint);
 	const struct log_about me = about(listener);
 	char text[ADDRESS_TEXT_MAX];
 	int r;
@@ -435,6 +437,32 @@ static int open_address(struct listener *listener, const struct listener_config 
 			status = r;
 	}
 	return status;
+}
+
+/* Marks what serves one address, which is not a Unix socket's, among what was inherited. */
+static void want_address(const struct listener_config *config, const struct address *address,
+			 struct inherited *inherited)
+{
+	CLEANUP(freep) struct endpoint *endpoints = NULL;
+	const char *problem;
+	size_t n = 0;
+
+	if (address_resolve(address, true, NULL, &endpoints, &n, &problem) < 0)
+		return; /* what is wrong is said when it is opened */
+	for (size_t i = 0; i < n; i++) {
+		struct inherited_socket *socket =
+			find_inherited(inherited, config->name, &endpoints[i]);
+
+		if (socket)
+			socket->wanted = true;
+	}
+}
+
+void listener_want(const struct listener_config *config, struct inherited *inherited)
+{
+	for (size_t i = 0; i < config->n_addresses; i++)
+		if (config->addresses[i].transport != TRANSPORT_UNIX)
+			want_address(config, &config->addresses[i], inherited);
 }
 
 int listener_open(struct listener *listener, const struct listener_config *config,

@@ -78,13 +78,18 @@ void listener_configure(struct listener *listener, struct generation *generation
 void listener_each_own(struct listener *listener,
 		       void (*each)(struct listening *listening, void *data), void *data);
 
-/* Makes an inherited socket the listener's own, as if it had been opened here, and its file, too.
+/*
+ * Makes a file the listener's own that the last process had made for a socket there. Returns
+ * whether the listener has that socket.
  */
-void listener_own(struct listener *listener, const struct endpoint *endpoint,
+bool listener_own(struct listener *listener, const struct endpoint *endpoint,
 		  const struct bind_made *made);
 
 /* Closes its sockets, removing their files, and frees it. NULL is nothing. */
 void listener_free(struct listener *listener);
+
+/* Sets wanted of each inherited socket, those at a path aside, that config asks for by address. */
+void listener_want(const struct listener_config *config, struct inherited *inherited);
 
 /*
  * Opens every address that config names and that none of the listener's sockets is bound to yet,

@@ -5,6 +5,7 @@
 
 #include "log.h"
 #include "util.h"
+#include "vault.h"
 
 /*
  * Sockets
@@ -109,12 +110,39 @@ static void dismiss_all(struct listeners *listeners, struct list *sockets)
 		dismiss(listeners, listening);
 }
 
+static bool is_unwanted(const struct inherited_socket *socket)
+{
+	return socket->own && !socket->wanted && socket->endpoint.transport != TRANSPORT_UNIX;
+}
+
+/*
+ * Closes sockets of the last process at addresses that are not in the configuration any more. They
+ * may be in the way of one that is: "*" and "localhost" cannot both have a port.
+ */
+static void drop_unwanted(const struct config *config, struct inherited *inherited)
+{
+	size_t n_own = 0, n = 0;
+
+	for (size_t i = 0; i < inherited->n; i++)
+		n_own += is_unwanted(&inherited->sockets[i]);
+	for (size_t i = 0; n_own > 0 && i < config->n_listeners; i++)
+		listener_want(&config->listeners[i], inherited);
+	for (size_t i = 0; i < inherited->n; i++)
+		if (is_unwanted(&inherited->sockets[i])) {
+			inherited_drop(&inherited->sockets[i]);
+			n++;
+		}
+	if (n > 0)
+		vault_await_drop(); /* they are open as long as the manager has them */
+}
+
 int listeners_open(struct listeners *listeners, struct generation *generation,
 		   struct inherited *inherited)
 {
 	struct config *config = generation->config;
 	int status = 0;
 
+	drop_unwanted(config, inherited);
 	for (size_t i = 0; i < config->n_listeners; i++) {
 		struct listener *listener =
 			listener_new(generation, &config->listeners[i], listeners->crew->n + 1);

@@ -22,7 +22,7 @@ struct loop {
 	struct epoll_event events[EVENTS_A_TURN];
 };
 
-static void read_clock(struct loop *loop)
+void loop_read_clock(struct loop *loop)
 {
 	loop->now = clock_now() / NSEC_PER_MSEC;
 }
@@ -39,7 +39,7 @@ int loop_new(void (*expired)(struct timer *timer), struct loop **ret_loop)
 		return -errno;
 	}
 	loop->timers.expired = expired;
-	read_clock(loop);
+	loop_read_clock(loop);
 	*ret_loop = loop;
 	return 0;
 }
@@ -92,7 +92,7 @@ static int patience(struct loop *loop)
 
 	if (due == TIMER_NEVER)
 		return -1;
-	read_clock(loop);
+	loop_read_clock(loop);
 	if (due <= loop->now)
 		return 0;
 	return (int)MIN(due - loop->now, (uint64_t)INT_MAX);
@@ -104,7 +104,7 @@ int loop_turn(struct loop *loop)
 
 	if (n < 0 && errno != EINTR)
 		return -errno;
-	read_clock(loop);
+	loop_read_clock(loop);
 	for (int i = 0; i < n; i++) {
 		struct watch *watch = loop->events[i].data.ptr;
 

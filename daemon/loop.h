@@ -50,6 +50,9 @@ void loop_remove(struct loop *loop, int fd);
 /* Milliseconds of CLOCK_MONOTONIC, read once in each turn. */
 uint64_t loop_now(const struct loop *loop);
 
+/* Reads that clock between two turns, for a thread that has waited for something else. */
+void loop_read_clock(struct loop *loop);
+
 /* The loop's timers; they expire between turns. */
 struct timers *loop_timers(struct loop *loop);
 

@@ -21,10 +21,7 @@
 #include "server_state.h"
 #include "util.h"
 
-enum {
-	STATUS_SECONDS = 10, /* between two status lines for the service manager */
-	STOP_MARGIN = 2000,  /* milliseconds for all that an end takes beside draining */
-};
+enum { STATUS_SECONDS = 10 }; /* between two status lines for the service manager */
 
 uint64_t server_microseconds(void)
 {
@@ -156,6 +153,7 @@ static int mail_ready(sd_event_source *source, int fd, uint32_t events, void *us
 	(void)fd;
 	(void)events;
 	read_mail(server);
+	server_part(server);
 	/* Unless the end was decided already, for a worse reason. */
 	if (server->stopping && server->handover.stage == HANDOVER_NONE &&
 	    server->door.connections == 0 &&
@@ -185,7 +183,7 @@ void server_drain(struct server *server)
 	(void)sd_notifyf(false,
 			 "STOPPING=1\nSTATUS=Stopping, %" PRIu64
 			 " clients\nEXTEND_TIMEOUT_USEC=%" PRIu64,
-			 server->door.clients, (longest_drain(server) + STOP_MARGIN) * 1000);
+			 server->door.clients, (longest_drain(server) + SERVER_STOP_MARGIN) * 1000);
 	door_close(&server->door);
 	listeners_close(&server->listeners);
 	hub_hurry(server->hub);
@@ -196,7 +194,7 @@ void server_drain(struct server *server)
 
 /*
  * The first time in order; the second time at once. SIGTERM is how the service manager asks for it
- * when it restarts the service, and SIGINT when it stops it: see retortd-stop.
+ * when it restarts the service, and SIGINT when it stops it: see systemd/retortd.service.
  */
 static int asked_to_stop(sd_event_source *source, const struct signalfd_siginfo *info,
 			 void *userdata)

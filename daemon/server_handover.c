@@ -82,6 +82,7 @@ bool server_hand_over(struct server *server)
 {
 	struct server_handover *handover = &server->handover;
 	uint64_t drain = server->generation->config->defaults.timeouts.drain;
+	uint64_t settling = MAX(drain, (uint64_t)SETTLING_MIN) * 1000; /* microseconds */
 
 	if (handover_room() == 0)
 		return false;
@@ -97,17 +98,18 @@ bool server_hand_over(struct server *server)
 			  "over; they are told to come back");
 		return false;
 	}
-	if (sd_notifyf(false, "STOPPING=1\nSTATUS=Handing over %" PRIu64 " clients",
-		       server->door.clients) < 0) {
+	if (sd_notifyf(false,
+		       "STOPPING=1\nSTATUS=Handing over %" PRIu64
+		       " clients\nEXTEND_TIMEOUT_USEC=%" PRIu64,
+		       server->door.clients, settling + SERVER_STOP_MARGIN * UINT64_C(1000)) < 0) {
 		log_write(
 			LOG_NOT_HANDED_OVER, NULL,
 			"clients are not handed over: nothing can be said to the service manager; "
 			"they are told to come back");
 		return false;
 	}
-	if (sd_event_add_time_relative(server->event, &handover->timer, CLOCK_MONOTONIC,
-				       MAX(drain, (uint64_t)SETTLING_MIN) * 1000, 0, not_settled,
-				       server) < 0)
+	if (sd_event_add_time_relative(server->event, &handover->timer, CLOCK_MONOTONIC, settling,
+				       0, not_settled, server) < 0)
 		return false;
 	handover->began = server_microseconds();
 	handover->stage = HANDOVER_SETTLING;
@@ -200,8 +202,7 @@ static int give(struct server *server)
 	return r;
 }
 
-/* Ends the process once everything has come back. */
-static void part(struct server *server)
+void server_part(struct server *server)
 {
 	int r;
 
@@ -229,13 +230,11 @@ void server_peer_kept(struct server *server, struct peer *peer)
 {
 	list_append(&server->handover.peers, &peer->link);
 	server->handover.n_peers++;
-	part(server);
 }
 
 void server_hub_kept(struct server *server)
 {
 	server->handover.hub_kept = true;
-	part(server);
 }
 
 void server_handover_done(struct server *server)
@@ -280,21 +279,33 @@ static const char *keep_reason(struct server_handover *handover, char *reason)
 	return reason;
 }
 
-/* A socket of the last process that is its own, and this one's now: its file, too. */
-static void own_socket(struct server *server, const char *name, const struct endpoint *endpoint,
+/*
+ * A socket that the last process had opened, and its file: they are now of whichever listener has
+ * the address, or not needed.
+ */
+static void own_socket(struct server *server, const struct endpoint *endpoint,
 		       const struct bind_made *made)
 {
-	struct listener *listener = listener_find(&server->listeners.all, name);
+	struct listener *listener;
 
-	handover_forget(name);
-	if (listener)
-		listener_own(listener, endpoint, made);
+	LIST_FOR_EACH(listener, &server->listeners.all, struct listener, link)
+		if (listener_own(listener, endpoint, made))
+			return;
+	bind_remove(endpoint, made);
 }
 
-/* Reads of those sockets, and makes them this process's if that is wanted. */
+/*
+ * Reads of those sockets, and makes them this process's if that is wanted; their files are to look
+ * as is configured now.
+ */
 static void get_sockets(struct server *server, struct record_reader *reader, bool wanted)
 {
-	for (uint64_t n = record_get(reader); n > 0 && !reader->failed; n--) {
+	uint64_t n = record_get(reader);
+	struct listener *listener;
+
+	if (n == 0)
+		return; /* whose files look how is the manager's affair */
+	for (; n > 0 && !reader->failed; n--) {
 		CLEANUP(freep) char *name = record_get_text(reader);
 		struct bytes address = record_get_bytes(reader), file = record_get_bytes(reader);
 		struct endpoint endpoint;
@@ -308,8 +319,11 @@ static void get_sockets(struct server *server, struct record_reader *reader, boo
 		memcpy(&endpoint, address.data, sizeof(endpoint));
 		memcpy(&made, file.data, sizeof(made));
 		if (wanted)
-			own_socket(server, name, &endpoint, &made);
+			own_socket(server, &endpoint, &made);
 	}
+	LIST_FOR_EACH(listener, &server->listeners.all, struct listener, link)
+		if (wanted)
+			(void)listener_dress(listener, listener->config); /* what fails is logged */
 }
 
 static int compare_numbers(const void *a, const void *b)
@@ -462,6 +476,9 @@ void server_succeed(struct server *server, struct inherited *inherited,
 		handover_forget(HANDOVER_STATE);
 		handover_forget(HANDOVER_CLIENTS);
 	}
+	for (size_t i = 0; i < inherited->n; i++)
+		if (inherited->sockets[i].own)
+			handover_forget(inherited->sockets[i].name);
 	server_open_vault(server);
 	r = handed != -ENOENT ? handed : remained;
 	if (handed == 0)

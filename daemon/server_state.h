@@ -22,6 +22,8 @@ struct server_options;
  *
  *   HANDOVER_NONE ──(asked to stop)──→ SETTLING ──(all that was taken in is answered)──→ PARTING
  *   ──(the hub has written down what it knows, the workers have given all back)──→ OVER
+ *
+ * When SETTLING takes too long, it goes back to HANDOVER_NONE, and the daemon stops in order.
  */
 enum handover_stage { HANDOVER_NONE, HANDOVER_SETTLING, HANDOVER_PARTING, HANDOVER_OVER };
 
@@ -39,11 +41,11 @@ struct server_handover {
 
 /* What was taken up, until the hub knows of it. */
 struct succession {
-	bool succeeds;	/* there was something */
-	uint64_t began; /* when the last process was asked to stop: microseconds of CLOCK_MONOTONIC
-			 */
-	uint64_t n;	/* connections that go on */
-	uint64_t lost;	/* connections that could go on, but for want of memory */
+	bool succeeds; /* there was something */
+	uint64_t
+		began; /* microseconds of CLOCK_MONOTONIC: when the last process was told to stop */
+	uint64_t n;    /* connections that go on */
+	uint64_t lost; /* connections that could go on, but for want of memory */
 	struct hub_past past; /* what it reads lies in handover */
 	struct handover handover;
 	struct vault_remains remains; /* of a process that was killed */
@@ -83,6 +85,8 @@ struct server {
 
 /* server.c */
 
+enum { SERVER_STOP_MARGIN = 2000 }; /* milliseconds that an end takes beside waiting for clients */
+
 /* Of CLOCK_MONOTONIC. */
 uint64_t server_microseconds(void);
 /* Stops in order: nobody new comes in, and who is there is told and answered. */
@@ -119,6 +123,12 @@ bool server_hand_over(struct server *server);
 void server_settled(struct server *server);
 void server_peer_kept(struct server *server, struct peer *peer);
 void server_hub_kept(struct server *server);
+
+/*
+ * Gives all to the service manager and ends the loop, once the hub has written down what it knows
+ * and no worker has a connection any more: the last of them may well be one that is over.
+ */
+void server_part(struct server *server);
 
 /* Frees what has been handed over, when no worker runs any more. */
 void server_handover_done(struct server *server);

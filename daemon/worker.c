@@ -299,6 +299,7 @@ static int await_mail(struct worker *worker)
 
 	if (poll(&mail, 1, -1) < 0 && errno != EINTR)
 		return -errno;
+	loop_read_clock(worker->peers.loop); /* the drain that may follow has its time from now */
 	worker->has_mail = true;
 	return 0;
 }

@@ -47,6 +47,22 @@ START_TEST(a_reload_takes_rights_away)
 }
 END_TEST
 
+START_TEST(a_reload_says_how_long_a_text_may_be)
+{
+	struct server server;
+	CHATTER anna;
+
+	chat_start(&server, "max_message = \"8K\";", "%s", "");
+	chatter_enter(&anna, &server, "anna", "ops");
+	expect_error(&anna, "too_long", "{'op':'say','room':'ops','text':'%07500d'}", 0);
+	chat_reload(&server, "max_message = \"16K\";", "%s", "");
+	expect_ok(&anna, "{'op':'say','room':'ops','text':'%07500d'}", 0);
+	expect_json(chatter_ask(&anna, "{'op':'hello','nick':'anna'}"),
+		    "{'ok':true,'limits':{'max_message':16384,'max_text':15360,'...':1},'...':1}");
+	server_stop(&server);
+}
+END_TEST
+
 START_TEST(a_room_keeps_its_log_whatever_a_reload_says)
 {
 	static const char kept[] = "rooms: ( { name = \"ops\"; durable = true; } );";
@@ -225,6 +241,7 @@ int main(void)
 	Suite *suite = suite_create("system_chat_changes");
 
 	harness_add(suite, a_reload_takes_rights_away);
+	harness_add(suite, a_reload_says_how_long_a_text_may_be);
 	harness_add(suite, a_room_keeps_its_log_whatever_a_reload_says);
 	harness_add(suite, a_full_room_does_not_tell_who_comes_and_goes);
 	harness_add(suite, a_room_goes_when_all_in_it_is_too_old);

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "harness_chat.h"
 #include "harness_handover.h"
@@ -824,6 +825,104 @@ START_TEST(members_of_a_daemon_that_is_never_ready)
 }
 END_TEST
 
+/* ---- in the middle of everything ---- */
+
+enum { PASSERS = 12 };
+
+/* Some have joined by now, and others are about to. */
+static void let_in(struct manager *manager, int fds[static PASSERS])
+{
+	for (unsigned i = 0; i < PASSERS; i++) {
+		fds[i] = client(&manager->server, "line", handover_schemes[i % 2]);
+		send_text(fds[i], "{\"op\":\"join\",\"room\":\"ops\"}\n");
+		if (i % 3)
+			expect_text(fds[i], "{\"ok\":true");
+	}
+}
+
+/* Broken off, as by a network; over a Unix socket the end of a connection is always this. */
+static void break_off(const int *fds, unsigned n)
+{
+	const struct linger at_once = {.l_onoff = 1};
+
+	for (unsigned i = 0; i < n; i++) {
+		(void)setsockopt(fds[i], SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+		(void)close(fds[i]);
+	}
+}
+
+/* The next message, whoever comes and goes before it. */
+static void expect_said(struct chatter *chatter, json_int_t seq)
+{
+	json_t *event = chatter_event(chatter);
+
+	while (strcmp(member_string(event, "event"), "message") != 0) {
+		json_decref(event);
+		event = chatter_event(chatter);
+	}
+	ck_assert_int_eq(member_integer(event, "seq"), seq);
+	json_decref(event);
+}
+
+/*
+ * Clients break off, a reload is under way, and administrators ask for this and that: those who
+ * stay are answered all the same, once, and the daemon ends.
+ */
+START_TEST(in_the_middle_of_everything)
+{
+	static const char *const asked[] = {"{'op':'reload'}", "{'op':'clients'}",
+					    "{'op':'health'}", "{'op':'stats'}",
+					    "{'op':'kick','client':5}"};
+	const unsigned rounds = (unsigned)harness_rounds(40, 8);
+	CHATTER anna = {0}, ben = {0}, control = {0};
+	struct manager manager;
+
+	start(&manager, "workers = 3;", two_rooms);
+	chatter_enter(&anna, &manager.server, "anna", "ops");
+	chatter_enter(&ben, &manager.server, "ben", "ops");
+	chatter_open_control(&control, &manager.server, FRAMING_LINE);
+	for (unsigned round = 1; round <= rounds; round++) {
+		int fds[PASSERS];
+
+		let_in(&manager, fds);
+		chatter_send(&anna, "{'op':'say','room':'ops','text':'x'}");
+		chatter_send(&control, "%s", asked[round % ARRAY_SIZE(asked)]);
+		server_signal(&manager.server, round % 2 ? SIGHUP : SIGUSR1);
+		break_off(fds, PASSERS / 2);
+		(void)usleep(round * 75); /* a moment that is as good as any other */
+		server_signal(&manager.server, SIGTERM);
+		break_off(fds + PASSERS / 2, PASSERS / 2);
+		server_assert_ended(&manager.server, 0);
+		manager_pump(&manager);
+		manager_resume(&manager);
+		expect_json(chatter_reply(&anna), "{'ok':true,'room':'ops','seq':%u,'...':1}",
+			    round);
+		expect_said(&anna, round);
+		expect_said(&ben, round);
+		json_decref(chatter_next_reply(&control));
+	}
+	manager_stop(&manager);
+}
+END_TEST
+
+/* How long a text may be is what the next configuration says, for those who are there as well. */
+START_TEST(another_max_message)
+{
+	CHATTER anna = {0};
+	struct manager manager;
+	CLEANUP(freep) char *config = chat_config("max_message = \"16K\";", "%s", two_rooms);
+
+	start(&manager, "max_message = \"8K\";", two_rooms);
+	chatter_enter(&anna, &manager.server, "anna", "ops");
+	expect_error(&anna, "too_long", "{'op':'say','room':'ops','text':'%07500d'}", 0);
+	manager_restart_with(&manager, "%s", config);
+	expect_json(chatter_ask(&anna, "{'op':'hello','nick':'anna'}"),
+		    "{'ok':true,'limits':{'max_message':16384,'max_text':15360,'...':1},'...':1}");
+	expect_ok(&anna, "{'op':'say','room':'ops','text':'%07500d'}", 0);
+	manager_stop(&manager);
+}
+END_TEST
+
 /* A room that the next configuration wants differently, or not at all. */
 START_TEST(rooms_of_another_configuration)
 {
@@ -874,6 +973,8 @@ int main(void)
 	harness_add(suite, a_stop_tells_everybody);
 	harness_add(suite, a_crash_after_a_restart);
 	harness_add(suite, members_of_a_daemon_that_is_never_ready);
+	harness_add(suite, in_the_middle_of_everything);
+	harness_add(suite, another_max_message);
 	harness_add(suite, rooms_of_another_configuration);
 	return harness_main(suite);
 }

@@ -5,11 +5,13 @@
  * numbers that go on, another configuration for those who are carried over, and nothing that leaks.
  */
 
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 
 #include "harness_chat.h"
 #include "harness_handover.h"
@@ -136,7 +138,7 @@ START_TEST(sockets_of_the_daemons_own)
 	expect_frame(old, "x", 1);
 	for (int i = 0; i < 3; i++) {
 		manager_hand_over(&manager);
-		ck_assert_uint_ge(manager_count(&manager, "a"), 3);
+		ck_assert_uint_ge(manager_count(&manager, NULL), 6);
 		tcp = client(&manager.server, "a", "tcp:");
 		local = client(&manager.server, "a", "unix:");
 		send_frame(tcp, "tcp", 3);
@@ -193,6 +195,129 @@ START_TEST(sockets_of_its_own_can_be_reloaded)
 	send_frame(stays, "x", 1);
 	expect_frame(stays, "x", 1);
 	hang_up(&stays);
+	manager_stop(&manager);
+}
+END_TEST
+
+/* The file of this name in the daemon's directory, as an address. */
+static const char *local(const struct manager *manager, const char *name)
+{
+	static char address[SERVER_PATH_MAX + 32];
+
+	(void)snprintf(address, sizeof address, "unix:%s/%s", manager->server.directory, name);
+	return address;
+}
+
+static void assert_echoes(int fd)
+{
+	send_frame(fd, "x", 1);
+	expect_frame(fd, "x", 1);
+}
+
+/* A restart goes by the configuration: addresses come, go, and change their listener. */
+START_TEST(sockets_of_its_own_go_by_the_configuration)
+{
+	CLEANUP(closep) int stays = -1, renamed = -1, young = -1, meanwhile = -1;
+	struct manager manager;
+	struct stat status;
+
+	manager_init(&manager);
+	manager_start(&manager, "listeners: ({ name = \"a\"; listen = [ \"unix:stays.sock\", "
+				"\"unix:also.sock\", \"unix:old.sock\" ]; },"
+				"{ name = \"b\"; listen = \"unix:renamed.sock\"; });");
+	stays = connect_to(local(&manager, "stays.sock"));
+	handover_wait_clients(&manager, 1);
+	manager_restart_with(&manager,
+			     "listeners: ({ name = \"a\"; listen = [ \"unix:stays.sock\", "
+			     "\"unix:also.sock\", \"unix:new.sock\" ]; mode = \"0600\"; },"
+			     "{ name = \"c\"; listen = \"unix:renamed.sock\"; });");
+	young = connect_to(local(&manager, "new.sock"));
+	assert_echoes(young);
+	renamed = connect_to(local(&manager, "renamed.sock"));
+	assert_echoes(renamed);
+	ck_assert_int_lt(access(local(&manager, "old.sock") + strlen("unix:"), F_OK), 0);
+	ck_assert_int_eq(stat(local(&manager, "stays.sock") + strlen("unix:"), &status), 0);
+	ck_assert_uint_eq(status.st_mode & 0777, 0600);
+	ck_assert_uint_eq(server_count_log(&manager.server, "cannot"), 0);
+	for (int i = 0; i < 2; i++) {
+		manager_hand_over(&manager);
+		meanwhile = connect_to(local(&manager, i == 0 ? "renamed.sock" : "new.sock"));
+		manager_resume(&manager);
+		assert_echoes(meanwhile);
+		hang_up(&meanwhile);
+	}
+	assert_echoes(stays);
+	assert_echoes(young);
+	assert_echoes(renamed);
+	manager_stop(&manager);
+}
+END_TEST
+
+/* One address is in the way of the other, as long as anybody has it. */
+START_TEST(from_one_address_to_all)
+{
+	static const char format[] = "listeners: ({ name = \"a\"; listen = [ \"tcp://%s:%u\", "
+				     "\"udp://%s:%u\" ]; });";
+	CLEANUP(closep) int old = -1, tcp = -1, udp = -1;
+	struct manager manager;
+	unsigned port, udp_port;
+	char byte;
+
+	manager_init(&manager);
+	manager_start(&manager, format, "127.0.0.1", 0, "127.0.0.1", 0);
+	port = server_port(&manager.server, "a", "tcp:");
+	udp_port = server_port(&manager.server, "a", "udp:");
+	old = client(&manager.server, "a", "tcp:");
+	assert_echoes(old);
+	for (int i = 0; i < 2; i++) {
+		const char *host = i == 0 ? "*" : "127.0.0.1";
+
+		manager_restart_with(&manager, format, host, port, host, udp_port);
+		tcp = client(&manager.server, "a", "tcp:");
+		udp = client(&manager.server, "a", "udp:");
+		assert_echoes(tcp);
+		send_all(udp, "u", 1);
+		recv_exactly(udp, &byte, 1);
+		assert_echoes(old);
+		hang_up(&tcp);
+		hang_up(&udp);
+	}
+	manager_stop(&manager);
+}
+END_TEST
+
+/* An address that somebody else has ends the next daemon; everything waits for the one after it. */
+START_TEST(an_address_that_is_taken)
+{
+	static const char format[] = "listeners: ({ name = \"a\"; listen = \"unix:a.sock\"; },"
+				     "{ name = \"b\"; listen = \"tcp://127.0.0.1:%u\"; });";
+	struct sockaddr_in taken = {.sin_family = AF_INET,
+				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	CLEANUP(closep) int rival = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), fd = -1;
+	CLEANUP(closep) int meanwhile = -1;
+	socklen_t len = sizeof taken;
+	struct manager manager;
+
+	ck_assert_int_eq(bind(rival, (struct sockaddr *)&taken, len), 0);
+	ck_assert_int_eq(listen(rival, 1), 0);
+	ck_assert_int_eq(getsockname(rival, (struct sockaddr *)&taken, &len), 0);
+	manager_init(&manager);
+	manager_start(&manager, format, 0);
+	fd = connect_to(local(&manager, "a.sock"));
+	assert_echoes(fd);
+	manager_hand_over(&manager);
+	server_write_config(&manager.server, format, ntohs(taken.sin_port));
+	manager_spawn(&manager);
+	server_assert_ended(&manager.server, 69);
+	manager_pump(&manager);
+	meanwhile = connect_to(local(&manager, "a.sock"));
+	server_write_config(&manager.server, format, 0);
+	manager_resume(&manager);
+	assert_echoes(fd);
+	assert_echoes(meanwhile);
+	manager_restart(&manager);
+	assert_echoes(fd);
+	assert_echoes(meanwhile);
 	manager_stop(&manager);
 }
 END_TEST
@@ -757,6 +882,9 @@ int main(void)
 	harness_add(suite, clients_that_come_between_two_daemons);
 	harness_add(suite, sockets_of_the_daemons_own);
 	harness_add(suite, sockets_of_its_own_can_be_reloaded);
+	harness_add(suite, sockets_of_its_own_go_by_the_configuration);
+	harness_add(suite, from_one_address_to_all);
+	harness_add(suite, an_address_that_is_taken);
 	harness_add(suite, datagrams_meanwhile);
 	harness_add(suite, datagrams_come_first);
 	harness_add(suite, client_numbers_go_on);
