@@ -112,6 +112,7 @@ static int answer_here(struct session *session, struct workspace *workspace,
 		reply.error = transform(workspace, request, &reply);
 	if (request->error == CHAT_BAD_JSON)
 		counters_add(session->counters, COUNTER_BAD_JSON, 1);
+	counters_add_reply(session->counters, reply.error);
 	if (reply.error != CHAT_OK && log_verbose())
 		log_denied(chat, &reply);
 	r = dialect_of(chat)->reply(&chat->state, request, &reply, &out);
@@ -365,6 +366,7 @@ void session_chat_reply(struct audiences *audiences, struct job *job)
 
 	session->waiting--;
 	chat->waiting_bytes -= job->size;
+	counters_add_reply(session->counters, job->reply.error);
 	if (chat->peer->state == PEER_SERVING) {
 		if (dialect_of(chat)->reply(&chat->state, job->request, &job->reply, &out) < 0)
 			peer_doom(chat->peer, "out of memory");
