@@ -105,6 +105,7 @@ struct chat {
 
 	/* The worker's: */
 	struct dialect_state state;
+	struct naming *naming;	    /* what it is called, for the log; NULL: not known yet; owned */
 	struct list seats;	    /* in rooms */
 	struct list touched;	    /* in the worker's list of those who have got something */
 	struct chat_request *stash; /* what comes next, but has to wait; owned */
@@ -141,11 +142,13 @@ void job_refuse_memory(struct job *job);
 /* Adds members to the reply, as JSON text; refuses the request when out of memory. */
 void job_reply_json(struct job *job, const char *format, ...) PRINTF(2, 3);
 
-/* From the hub: a connection is there, and is called this. */
-struct welcome {
+/* From the hub: this is what a connection is called from now on. */
+struct naming {
 	struct letter letter;
 	struct chat *chat;
-	char *nick; /* owned */
+	bool greets;	  /* it has just come, and is told so */
+	const char *user; /* behind the nick; NULL: a guest */
+	char nick[];
 };
 
 /* From the hub: a connection has a seat in a room from now on, or has none any more. */

@@ -418,6 +418,7 @@ static void get_client(struct past *past, struct person *person, uint64_t id)
 	if (chat && !chat->client && !reader->failed)
 		client = client_new(past->hub, chat, person);
 	if (client) {
+		client_note_nick(past->hub, client, false);
 		client->since = was.since;
 		client->tokens = was.tokens;
 		client->tokens_time = was.tokens_time;

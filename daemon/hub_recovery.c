@@ -92,6 +92,7 @@ static void recover_chat(struct hub *hub, struct chat *chat, const struct stored
 		hub_deal_with(hub, chat, &chat->open);
 		return;
 	}
+	client_note_nick(hub, client, false);
 	for (size_t i = 0; i < chat->n_places; i++) {
 		const struct chat_place *place = &chat->places[i];
 		struct room *room = find_room(rooms, place->room);

@@ -273,7 +273,10 @@ void person_end_talks(struct hub *hub, const struct person *person);
  */
 bool client_open(struct hub *hub, struct chat *chat);
 void client_gone(struct hub *hub, struct chat *chat);
-/* Makes what the hub knows of a connection that is person's. Returns NULL when out of memory. */
+/*
+ * Makes what the hub knows of a connection that is person's; client_note_nick() is to follow.
+ * Returns NULL when out of memory.
+ */
 struct client *client_new(struct hub *hub, struct chat *chat, struct person *person);
 /* Frees a client that is gone and for which nothing is under way, and says so to its worker. */
 void client_forget(struct hub *hub, struct client *client);
@@ -282,8 +285,10 @@ void client_forget(struct hub *hub, struct client *client);
  * that, the ledger does not let it outlive the process.
  */
 void client_placed(struct hub *hub, struct chat *chat);
-/* Has the ledger know what somebody is called. */
-void client_note_nick(const struct client *client);
+/*
+ * Has the ledger and the connection's worker know what somebody is called, who is told when greets.
+ */
+void client_note_nick(struct hub *hub, const struct client *client, bool greets);
 struct client *client_find(struct hub *hub, uint64_t id);
 struct sanctions_subject client_subject(const struct client *client);
 /* Whom an entry of the log is about; text is for its peer's name. */
