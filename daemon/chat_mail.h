@@ -68,6 +68,7 @@ struct fetch {
  */
 struct chat_place {
 	uint64_t room, cursor;
+	uint64_t order; /* ascends by when members came; only when that was killed */
 };
 
 /* A connection of the chat service. Belongs to its worker until HUB_GONE, and then to the hub. */
@@ -160,6 +161,7 @@ struct seating {
 	bool sits;
 	uint8_t side;
 	uint64_t cursor; /* it is owed everything after this number */
+	uint64_t order;	 /* ascends by when members came, for the ledger */
 	uint64_t stored; /* the room, as the store knows it; 0: it does not */
 	uint64_t newest; /* that the room's log holds */
 };
