@@ -224,10 +224,10 @@ START_TEST(test_refused_requests)
 	first = json_array_get(json_object_get(all, "listeners"), 0);
 	for (int error = CHAT_OK + 1; error < CHAT_ERRORS; error++) {
 		const char *token = chat_error_token((enum chat_error)error);
+		const json_int_t n = (json_int_t)THREADS * error;
 
-		ck_assert_int_eq(refused_with(first, token), THREADS * error);
-		ck_assert_int_eq(refused_with(all, token),
-				 THREADS * error + (error == CHAT_MUTED ? 5 : 0));
+		ck_assert_int_eq(refused_with(first, token), n);
+		ck_assert_int_eq(refused_with(all, token), n + (error == CHAT_MUTED ? 5 : 0));
 	}
 	ck_assert_uint_eq(json_object_size(json_object_get(all, "refused_requests")),
 			  CHAT_ERRORS - 1);
