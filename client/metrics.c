@@ -120,6 +120,20 @@ static const struct metric listener_refusals = {
 	NULL,
 	COUNTER,
 	WHOLE};
+static const struct metric refused_requests = {
+	NULL,
+	"retort_refused_requests_total",
+	"Requests of the chat service that were refused, by the error of the reply.",
+	NULL,
+	COUNTER,
+	WHOLE};
+static const struct metric listener_refused_requests = {
+	NULL,
+	"retort_listener_refused_requests_total",
+	"Requests of the chat service that a listener has refused, by the error of the reply.",
+	NULL,
+	COUNTER,
+	WHOLE};
 static const struct metric sanctions = {
 	NULL, "retort_sanctions", "Bans and mutes that are in force.", NULL, GAUGE, WHOLE};
 
@@ -270,6 +284,20 @@ static void print_reasons(struct writer *writer, const struct metric *metric, co
 	}
 }
 
+/* Prints how many requests were refused, by each error of which that is told. */
+static void print_refused_requests(struct writer *writer, const struct metric *metric,
+				   const char *listener, const json_t *errors)
+{
+	const char *error;
+	json_t *n;
+
+	json_object_foreach((json_t *)errors, error, n) {
+		const struct label labels[LABELS_MAX] = {{"listener", listener}, {"reason", error}};
+
+		print_sample(writer, metric, labels, reply_number(errors, error));
+	}
+}
+
 static void print_sanctions(struct writer *writer, const json_t *stats)
 {
 	static const char *const members[] = {"bans", "mutes"}, *const kinds[] = {"ban", "mute"};
@@ -304,11 +332,12 @@ static int add_numbers(json_t *sums, const json_t *numbers)
 /* Adds what is told of a listener to what was told of one of the same name. Returns 0 or -1. */
 static int merge_listener(json_t *one, const json_t *other)
 {
+	static const char *const counts[] = {"refused", "refused_requests"};
 	const json_t *addresses = json_object_get(other, "addresses");
 	int r = add_numbers(one, other);
 
-	if (r == 0)
-		r = add_numbers(json_object_get(one, "refused"), json_object_get(other, "refused"));
+	for (size_t i = 0; i < ARRAY_SIZE(counts) && r == 0; i++)
+		r = add_numbers(json_object_get(one, counts[i]), json_object_get(other, counts[i]));
 	/* Only one of them listens. */
 	if (r == 0 && json_is_object(one) && json_array_size(addresses) > 0)
 		r = json_object_set(one, "addresses", (json_t *)addresses);
@@ -385,6 +414,10 @@ static void print_listeners(struct writer *writer, const json_t *stats)
 			      json_object_get(listener, "refused"),
 			      json_object_get(stats, "reasons"));
 	}
+	json_object_foreach(listeners, name, listener) {
+		print_refused_requests(writer, &listener_refused_requests, name,
+				       json_object_get(listener, "refused_requests"));
+	}
 	json_decref(listeners);
 }
 
@@ -413,6 +446,8 @@ int metrics_print(const json_t *stats)
 	print_storage(&writer, json_object_get(stats, "storage"));
 	print_reasons(&writer, &refusals, NULL, json_object_get(stats, "refused"),
 		      json_object_get(stats, "reasons"));
+	print_refused_requests(&writer, &refused_requests, NULL,
+			       json_object_get(stats, "refused_requests"));
 	print_sanctions(&writer, stats);
 	print_listeners(&writer, stats);
 	for (size_t i = 0; i < ARRAY_SIZE(of_worker); i++)

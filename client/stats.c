@@ -12,6 +12,8 @@
 #include "table.h"
 #include "text.h"
 
+enum { REFUSED_COLUMNS = 3 };
+
 /* ---- the daemon, a line for each thing ---- */
 
 /* Prints a time of the reply, in milliseconds since 1970, behind words. */
@@ -173,14 +175,17 @@ static int print_listeners(const json_t *listeners)
 	return print_table(&table, r);
 }
 
-static int add_refused(struct table *table, const json_t *listener)
+/* Adds how often a listener has refused what a member of it counts, where it has. */
+static int add_refused(struct table *table, const json_t *listener, const char *member)
 {
-	const json_t *refused = json_object_get(listener, "refused");
+	const json_t *refused = json_object_get(listener, member);
 	const char *reason;
 	json_t *n;
 	int r = 0;
 
 	json_object_foreach((json_t *)refused, reason, n) {
+		if (reply_number(refused, reason) == 0)
+			continue;
 		r = table_add(table, reply_string(listener, "name"));
 		if (r == 0)
 			r = table_add_number(table, reply_number(refused, reason));
@@ -192,19 +197,31 @@ static int add_refused(struct table *table, const json_t *listener)
 	return 0;
 }
 
-static int print_refused(const json_t *listeners)
+static int print_refused_of(const json_t *listeners, const char *member,
+			    const struct table_column columns[static REFUSED_COLUMNS])
 {
-	static const struct table_column columns[] = {
-		{"REFUSED BY", false}, {"TIMES", true}, {"WHAT", false}};
-	CLEANUP(table_done) struct table table = table_of(columns, ARRAY_SIZE(columns));
+	CLEANUP(table_done) struct table table = table_of(columns, REFUSED_COLUMNS);
 	json_t *listener;
 	size_t i;
 	int r = 0;
 
 	json_array_foreach(listeners, i, listener)
 		if (r == 0)
-			r = add_refused(&table, listener);
+			r = add_refused(&table, listener, member);
 	return print_table(&table, r);
+}
+
+static int print_refused(const json_t *listeners)
+{
+	static const struct table_column of_all[REFUSED_COLUMNS] = {
+		{"REFUSED BY", false}, {"TIMES", true}, {"WHAT", false}};
+	static const struct table_column of_requests[REFUSED_COLUMNS] = {
+		{"REQUESTS REFUSED BY", false}, {"TIMES", true}, {"ERROR", false}};
+	int status = print_refused_of(listeners, "refused", of_all);
+
+	if (status == STATUS_GO_ON)
+		status = print_refused_of(listeners, "refused_requests", of_requests);
+	return status;
 }
 
 static int print_workers(const json_t *workers)

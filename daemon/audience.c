@@ -122,7 +122,7 @@ static uint32_t make_safe(const struct audiences *audiences, const struct seatin
 		return 0;
 	if (seating->stored > 0)
 		safe = ledger_take_seat(audiences->ledger, chat->id, seating->stored,
-					seating->cursor);
+					seating->cursor, seating->order);
 	if (safe == 0)
 		atomic_store_explicit(&chat->entry->elsewhere, ++chat->unsafe > 0,
 				      memory_order_relaxed);

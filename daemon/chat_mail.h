@@ -68,6 +68,7 @@ struct fetch {
  */
 struct chat_place {
 	uint64_t room, cursor;
+	uint64_t order; /* ascends by when members came; only when that was killed */
 };
 
 /* A connection of the chat service. Belongs to its worker until HUB_GONE, and then to the hub. */
@@ -105,6 +106,7 @@ struct chat {
 
 	/* The worker's: */
 	struct dialect_state state;
+	struct naming *naming;	    /* what it is called, for the log; NULL: not known yet; owned */
 	struct list seats;	    /* in rooms */
 	struct list touched;	    /* in the worker's list of those who have got something */
 	struct chat_request *stash; /* what comes next, but has to wait; owned */
@@ -141,11 +143,13 @@ void job_refuse_memory(struct job *job);
 /* Adds members to the reply, as JSON text; refuses the request when out of memory. */
 void job_reply_json(struct job *job, const char *format, ...) PRINTF(2, 3);
 
-/* From the hub: a connection is there, and is called this. */
-struct welcome {
+/* From the hub: this is what a connection is called from now on. */
+struct naming {
 	struct letter letter;
 	struct chat *chat;
-	char *nick; /* owned */
+	bool greets;	  /* it has just come, and is told so */
+	const char *user; /* behind the nick; NULL: a guest */
+	char nick[];
 };
 
 /* From the hub: a connection has a seat in a room from now on, or has none any more. */
@@ -157,6 +161,7 @@ struct seating {
 	bool sits;
 	uint8_t side;
 	uint64_t cursor; /* it is owed everything after this number */
+	uint64_t order;	 /* ascends by when members came, for the ledger */
 	uint64_t stored; /* the room, as the store knows it; 0: it does not */
 	uint64_t newest; /* that the room's log holds */
 };

@@ -59,10 +59,16 @@ const char *counter_token(enum counter counter)
 	return tokens[counter];
 }
 
-void totals_add(struct totals *totals, const struct counters *counters, unsigned n)
+static void add_all(uint64_t *sums, const _Atomic uint64_t *values, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
-		for (unsigned counter = 0; counter < COUNTER_COUNT; counter++)
-			totals->values[counter] +=
-				counters_get(&counters[i], (enum counter)counter);
+		sums[i] += atomic_load_explicit(&values[i], memory_order_relaxed);
+}
+
+void totals_add(struct totals *totals, const struct counters *counters, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		add_all(totals->values, counters[i].values, COUNTER_COUNT);
+		add_all(totals->refusals, counters[i].refusals, CHAT_ERRORS);
+	}
 }

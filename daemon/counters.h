@@ -9,6 +9,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "chat.h"
+
 enum counter {
 	/* traffic */
 	COUNTER_MESSAGES,
@@ -39,27 +41,33 @@ enum { COUNTER_COUNT = COUNTER_UDP_UNSENT + 1 };
 struct counters {
 	const char *listener; /* its name; borrowed */
 	_Atomic uint64_t values[COUNTER_COUNT];
-} __attribute__((aligned(64))); /* no two threads write to one cache line */
+	_Atomic uint64_t refusals[CHAT_ERRORS]; /* requests of the chat service, by the reply */
+} __attribute__((aligned(64)));			/* no two threads write to one cache line */
 
 /* By the one writer. */
-static inline void counters_add(struct counters *counters, enum counter counter, uint64_t n)
+static inline void counters_raise(_Atomic uint64_t *value, uint64_t n)
 {
-	_Atomic uint64_t *value = &counters->values[counter];
-
 	/* Not an atomic addition: there is one writer, and nobody may see half a number. */
 	atomic_store_explicit(value, atomic_load_explicit(value, memory_order_relaxed) + n,
 			      memory_order_relaxed);
 }
 
-/* From any thread. */
-static inline uint64_t counters_get(const struct counters *counters, enum counter counter)
+static inline void counters_add(struct counters *counters, enum counter counter, uint64_t n)
 {
-	return atomic_load_explicit(&counters->values[counter], memory_order_relaxed);
+	counters_raise(&counters->values[counter], n);
+}
+
+/* A request has got this reply; CHAT_OK is nothing. */
+static inline void counters_add_reply(struct counters *counters, enum chat_error error)
+{
+	if (error != CHAT_OK)
+		counters_raise(&counters->refusals[error], 1);
 }
 
 /* Sums of counters, over threads or over listeners. */
 struct totals {
 	uint64_t values[COUNTER_COUNT];
+	uint64_t refusals[CHAT_ERRORS];
 };
 
 /* Adds n counters, those of several threads, to totals. From any thread. */

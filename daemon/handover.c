@@ -14,7 +14,7 @@
 #include "util.h"
 
 enum {
-	VERSION = 1,	       /* of the record, all that is in it included */
+	VERSION = 2,	       /* of the record, all that is in it included */
 	PAIRS_MAX = 128,       /* socket pairs, each with room for some thousands */
 	CLIENTS_MAX = 1 << 24, /* more than any process can have open */
 	FDNAME_MAX = 128,      /* a listener's name is much shorter */

@@ -468,6 +468,7 @@ int hub_start(struct hub *hub, const struct config *config, struct store *store,
 	if (r == 0)
 		r = hub_configure_rooms(hub);
 	if (r == 0 && past) {
+		hub_sort_chats(past);
 		if (past->killed)
 			hub_recover(hub, past);
 		else

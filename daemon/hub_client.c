@@ -97,34 +97,22 @@ void client_dismiss(struct hub *hub, struct client *client, const char *kind, co
 	hub_post(hub, client->chat->worker, &dismissal->letter, LETTER_DISMISSAL);
 }
 
-static void refuse_banned(struct hub *hub, struct client *client)
+/* Finds what bans a connection; NULL: nothing. */
+static const struct sanction *find_ban(const struct hub *hub, const struct client *client)
 {
 	struct sanctions_subject subject = client_subject(client);
-	const struct sanction *ban;
-	char reason[512];
 
-	if (client->is_admin)
-		return; /* nobody locks them out */
-	ban = sanctions_find(hub->sanctions, SANCTION_BAN, &subject, hub->now);
-	if (!ban)
-		return;
-	(void)snprintf(reason, sizeof(reason), "banned%s%s", *ban->reason ? ": " : "", ban->reason);
-	client_dismiss(hub, client, "banned", reason);
+	if (client->is_admin || client->chat->control)
+		return NULL; /* nobody locks them out */
+	return sanctions_find(hub->sanctions, SANCTION_BAN, &subject, hub->now);
 }
 
-/* Says what somebody is called who has not asked for anything yet. */
-static void greet(struct hub *hub, const struct client *client)
+static void refuse_banned(struct hub *hub, struct client *client, const struct sanction *ban)
 {
-	struct welcome *welcome = calloc(1, sizeof(*welcome));
-	char *nick = strdup(client->person->nick);
+	char reason[512];
 
-	if (!welcome || !nick) {
-		free(welcome);
-		free(nick);
-		return; /* it can do without */
-	}
-	*welcome = (struct welcome){.chat = client->chat, .nick = nick};
-	hub_post(hub, client->chat->worker, &welcome->letter, LETTER_WELCOME);
+	(void)snprintf(reason, sizeof(reason), "banned%s%s", *ban->reason ? ": " : "", ban->reason);
+	client_dismiss(hub, client, "banned", reason);
 }
 
 static bool is_hidden(const struct person *person)
@@ -154,10 +142,26 @@ static bool is_admin(struct hub *hub, const struct client *client)
 			   config->admins, config->n_admins);
 }
 
-void client_note_nick(const struct client *client)
+static void post_naming(struct hub *hub, const struct client *client, bool greets)
+{
+	const struct person *person = client->person;
+	size_t nick = strlen(person->nick) + 1, user = person->user ? strlen(person->user) + 1 : 0;
+	struct naming *naming = malloc(sizeof(*naming) + nick + user);
+
+	if (!naming)
+		return; /* it can do without */
+	*naming = (struct naming){.chat = client->chat, .greets = greets};
+	memcpy(naming->nick, person->nick, nick);
+	if (person->user)
+		naming->user = memcpy(naming->nick + nick, person->user, user);
+	hub_post(hub, client->chat->worker, &naming->letter, LETTER_NAMED);
+}
+
+void client_note_nick(struct hub *hub, const struct client *client, bool greets)
 {
 	if (client->chat->entry)
 		ledger_write_nick(client->chat->entry, client->person->nick);
+	post_naming(hub, client, greets);
 }
 
 struct client *client_new(struct hub *hub, struct chat *chat, struct person *person)
@@ -184,7 +188,6 @@ struct client *client_new(struct hub *hub, struct chat *chat, struct person *per
 	(void)client_make_sure(hub, client);
 	if (chat->entry)
 		ledger_write_name(chat->entry->user, person->user);
-	client_note_nick(client);
 	return client;
 }
 
@@ -219,6 +222,7 @@ static void foresee(struct hub *hub, struct chat *chat)
 
 static void open_client(struct hub *hub, struct chat *chat)
 {
+	const struct sanction *ban;
 	struct client *client = NULL;
 	struct person *person = NULL;
 	const char *user = user_of(hub, chat);
@@ -236,11 +240,10 @@ static void open_client(struct hub *hub, struct chat *chat)
 	}
 	client_log(client, LOG_KNOWN, NULL, NULL,
 		   client->person->user ? "known as a user" : "known as a guest");
-	if (chat->control)
-		return;
-	refuse_banned(hub, client);
-	if (!client->dismissed)
-		greet(hub, client);
+	ban = find_ban(hub, client);
+	client_note_nick(hub, client, !chat->control && !ban);
+	if (ban)
+		refuse_banned(hub, client, ban);
 }
 
 void client_placed(struct hub *hub, struct chat *chat)

@@ -115,6 +115,7 @@ static void put_client(const struct client *client, struct record *record)
 	LIST_FOR_EACH(presence, &client->presences, struct presence, link) {
 		record_put(record, presence->room->number);
 		record_put(record, presence->membership->since);
+		record_put(record, presence->membership->order);
 	}
 }
 
@@ -375,6 +376,11 @@ static int compare_id(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
+void hub_sort_chats(const struct hub_past *past)
+{
+	qsort(past->chats, past->n_chats, sizeof(struct chat *), compare_id);
+}
+
 static struct chat *chat_numbered(const struct past *past, uint64_t id)
 {
 	struct chat wanted = {.id = id}, *key = &wanted;
@@ -408,6 +414,7 @@ static void note_absence(struct past *past, struct person *person, struct room *
 static void get_presence(struct past *past, struct client *client, struct person *person)
 {
 	uint64_t number = record_get(&past->reader), since = record_get(&past->reader);
+	uint64_t order = record_get(&past->reader);
 	struct room *room = room_numbered(past, number);
 
 	if (!room || past->reader.failed || (client && presence_find(client, room)))
@@ -415,7 +422,7 @@ static void get_presence(struct past *past, struct client *client, struct person
 	else if (!client)
 		note_absence(past, person, room);
 	else if (!presence_restore(past->hub, client, room, cursor_of(client->chat, number, room),
-				   since))
+				   since, order))
 		client_dismiss(past->hub, client, "out of memory", "out of memory");
 }
 
@@ -434,6 +441,7 @@ static void get_client(struct past *past, struct person *person, uint64_t id)
 	if (chat && !chat->client && !reader->failed)
 		client = client_new(past->hub, chat, person);
 	if (client) {
+		client_note_nick(past->hub, client, false);
 		client->since = was.since;
 		client->tokens = was.tokens;
 		client->tokens_time = was.tokens_time;
@@ -494,13 +502,13 @@ void hub_take_up(struct hub *hub, const struct hub_past *from)
 {
 	struct past past = {.hub = hub, .reader.rest = from->record, .from = from};
 
-	qsort(from->chats, from->n_chats, sizeof(struct chat *), compare_id);
 	get_people(&past);
 	get_rooms(&past);
 	get_clients(&past);
 	if (past.reader.failed)
 		log_write(LOG_FAULT, NULL,
 			  "not all that the last process knew of people and rooms can be taken up");
+	hub_sort_members(hub);
 	tell_absences(&past);
 	for (size_t i = 0; i < from->n_chats; i++) {
 		struct chat *chat = from->chats[i];

@@ -69,7 +69,7 @@ static int set_nick(struct hub *hub, struct person *person, char *nick, char *fo
 	free(old_nick);
 	free(old_folded);
 	LIST_FOR_EACH(client, &person->clients, struct client, link)
-		client_note_nick(client);
+		client_note_nick(hub, client, false);
 	/* When this fails, it is not found by its nick, and else all is well. */
 	return tsearch(person, &hub->people_by_nick, compare_nick) ? 0 : -ENOMEM;
 }

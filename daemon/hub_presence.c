@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hub_state.h"
 
+#include "util.h"
+
 /*
  * Who is where. A person is a member of a room as long as one of their connections is in it; only
  * the first to come and the last to go are told of.
@@ -32,6 +34,7 @@ static void post_seating(struct hub *hub, const struct presence *presence, bool 
 		.slot = presence->room->slot,
 		.sits = sits,
 		.side = presence->side,
+		.order = presence->membership->order,
 		.cursor = cursor,
 		.newest = presence->room->visible,
 		.stored = presence->room->durable ? presence->room->stored : 0,
@@ -60,7 +63,8 @@ static struct membership *find_membership(const struct person *person, const str
 }
 
 /* Somebody is a member from now on. */
-static struct membership *become_member(struct person *person, struct room *room, uint64_t since)
+static struct membership *become_member(struct person *person, struct room *room, uint64_t since,
+					uint64_t order)
 {
 	struct membership *membership = calloc(1, sizeof(*membership));
 
@@ -69,6 +73,7 @@ static struct membership *become_member(struct person *person, struct room *room
 	membership->person = person;
 	membership->room = room;
 	membership->since = since;
+	membership->order = order;
 	list_append(&person->memberships, &membership->in_person);
 	list_append(&room->members, &membership->in_room);
 	room->n_members++;
@@ -83,10 +88,12 @@ static void tell_join(struct hub *hub, const struct person *person, struct room 
 		room_broadcast(hub, room, &event);
 }
 
-/* Gives a connection a seat; of a person who is a new member, tells is whether others hear of it.
+/*
+ * Gives a connection a seat; of a person who is a new member, order is where they stood among the
+ * others, and 0 that they have just come: then these hear of it.
  */
 static struct presence *add_presence(struct hub *hub, struct client *client, struct room *room,
-				     uint64_t cursor, uint64_t since, bool tells)
+				     uint64_t cursor, uint64_t since, uint64_t order)
 {
 	struct membership *membership = find_membership(client->person, room);
 	struct presence *presence = calloc(1, sizeof(*presence));
@@ -95,8 +102,11 @@ static struct presence *add_presence(struct hub *hub, struct client *client, str
 	if (client->chat->entry && room->durable && room->stored == 0)
 		(void)room_ready_history(hub, room); /* else the connection is not kept */
 	if (presence && !membership) {
-		membership = become_member(client->person, room, since);
-		if (membership && tells)
+		membership = become_member(client->person, room, since,
+					   order > 0 ? order : hub->last_order + 1);
+		if (membership)
+			hub->last_order = MAX(hub->last_order, membership->order);
+		if (membership && order == 0)
 			tell_join(hub, client->person, room);
 	}
 	if (!presence || !membership) {
@@ -122,13 +132,47 @@ struct presence *presence_add(struct hub *hub, struct client *client, struct roo
 {
 	if (room->piece)
 		hub_commit(hub); /* that is not for the new member */
-	return add_presence(hub, client, room, cursor, hub->now, true);
+	return add_presence(hub, client, room, cursor, hub->now, 0);
 }
 
 struct presence *presence_restore(struct hub *hub, struct client *client, struct room *room,
-				  uint64_t cursor, uint64_t since)
+				  uint64_t cursor, uint64_t since, uint64_t order)
 {
-	return add_presence(hub, client, room, cursor, since, false);
+	return add_presence(hub, client, room, cursor, since, MAX(order, UINT64_C(1)));
+}
+
+static int compare_order(const void *a, const void *b)
+{
+	const uint64_t left = (*(struct membership *const *)a)->order;
+	const uint64_t right = (*(struct membership *const *)b)->order;
+
+	return left < right ? -1 : left > right;
+}
+
+static void sort_members(struct room *room)
+{
+	struct membership **members = calloc(room->n_members + 1, sizeof(*members)), *membership;
+	size_t n = 0;
+
+	if (!members)
+		return; /* they are all there */
+	LIST_FOR_EACH(membership, &room->members, struct membership, in_room)
+		members[n++] = membership;
+	qsort(members, n, sizeof(*members), compare_order);
+	for (size_t i = 0; i < n; i++) {
+		list_remove(&members[i]->in_room);
+		list_append(&room->members, &members[i]->in_room);
+	}
+	free(members);
+}
+
+void hub_sort_members(struct hub *hub)
+{
+	struct room *room;
+
+	LIST_FOR_EACH(room, &hub->rooms, struct room, link)
+		if (room->n_members > 1)
+			sort_members(room);
 }
 
 /* Somebody is no member any more; the others are told, unless they have been. */

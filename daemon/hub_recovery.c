@@ -92,12 +92,13 @@ static void recover_chat(struct hub *hub, struct chat *chat, const struct stored
 		hub_deal_with(hub, chat, &chat->open);
 		return;
 	}
+	client_note_nick(hub, client, false);
 	for (size_t i = 0; i < chat->n_places; i++) {
 		const struct chat_place *place = &chat->places[i];
 		struct room *room = find_room(rooms, place->room);
 
 		if (!room || !presence_restore(hub, client, room, MIN(place->cursor, room->visible),
-					       hub->now))
+					       hub->now, place->order))
 			client_dismiss(hub, client, "its room is gone", "its room is gone");
 	}
 	client_placed(hub, chat);
@@ -131,6 +132,7 @@ void hub_recover(struct hub *hub, const struct hub_past *past)
 		free(STEAL(chat->user_was));
 		chat->n_places = 0;
 	}
+	hub_sort_members(hub);
 	for (size_t i = 0; i < past->n_absences; i++)
 		tell_absence(hub, &past->absences[i], find_room(&rooms, past->absences[i].room));
 	free(rooms.rooms);

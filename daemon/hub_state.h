@@ -53,6 +53,7 @@ struct membership {
 	struct room *room;
 	unsigned n; /* connections */
 	uint64_t since;
+	uint64_t order; /* ascends with every membership that there ever was, from 1 */
 };
 
 enum { ASKED_SIZE = 64 };
@@ -130,7 +131,8 @@ struct hub {
 	struct list people;
 	void *rooms_by_name, *people_by_nick, *people_by_user, *clients_by_id; /* tsearch(3) */
 	uint64_t last_room;
-	uint32_t slots; /* ever used */
+	uint64_t last_order; /* of a membership */
+	uint32_t slots;	     /* ever used */
 	uint32_t *free_slots;
 	size_t n_free_slots, free_slots_size;
 	uint64_t now; /* milliseconds since 1970, as of this batch */
@@ -266,9 +268,14 @@ struct presence *presence_find(const struct client *client, const struct room *r
 /* Gives a connection a seat, from cursor on. Returns NULL when out of memory. */
 struct presence *presence_add(struct hub *hub, struct client *client, struct room *room,
 			      uint64_t cursor);
-/* Likewise, of somebody who was there all the time, since then: nobody is told. */
+/*
+ * Likewise, of somebody who was there all the time, since then and by this order: nobody is told.
+ * When all are restored, hub_sort_members() is to follow.
+ */
 struct presence *presence_restore(struct hub *hub, struct client *client, struct room *room,
-				  uint64_t cursor, uint64_t since);
+				  uint64_t cursor, uint64_t since, uint64_t order);
+/* Has the members of each room stand in the order in which they came. */
+void hub_sort_members(struct hub *hub);
 /* Takes it away; the others are told why, unless reason is NULL. */
 void presence_remove(struct hub *hub, struct presence *presence, const char *reason);
 /* Takes somebody out of a room, with all connections; all are told why. It may be no more then. */
@@ -286,7 +293,10 @@ void person_end_talks(struct hub *hub, const struct person *person);
  */
 bool client_open(struct hub *hub, struct chat *chat);
 void client_gone(struct hub *hub, struct chat *chat);
-/* Makes what the hub knows of a connection that is person's. Returns NULL when out of memory. */
+/*
+ * Makes what the hub knows of a connection that is person's; client_note_nick() is to follow.
+ * Returns NULL when out of memory.
+ */
 struct client *client_new(struct hub *hub, struct chat *chat, struct person *person);
 /* Frees a client that is gone and for which nothing is under way, and says so to its worker. */
 void client_forget(struct hub *hub, struct client *client);
@@ -295,8 +305,10 @@ void client_forget(struct hub *hub, struct client *client);
  * that, the ledger does not let it outlive the process.
  */
 void client_placed(struct hub *hub, struct chat *chat);
-/* Has the ledger know what somebody is called. */
-void client_note_nick(const struct client *client);
+/*
+ * Has the ledger and the connection's worker know what somebody is called, who is told when greets.
+ */
+void client_note_nick(struct hub *hub, const struct client *client, bool greets);
 struct client *client_find(struct hub *hub, uint64_t id);
 struct sanctions_subject client_subject(const struct client *client);
 /* Whom an entry of the log is about; text is for its peer's name. */
@@ -391,12 +403,14 @@ void hub_admin_request(struct hub *hub, struct client *client, struct job *job);
 
 /* Writes down all that is known, and forgets it. */
 void hub_write_down(struct hub *hub);
-/* Takes up what the last process has written down, before anybody is here. */
+/* Has the connections of the last process stand in the order in which they came. */
+void hub_sort_chats(const struct hub_past *past);
+/* Takes up what the last process has written down, before anybody is here; chats are sorted. */
 void hub_take_up(struct hub *hub, const struct hub_past *from);
 
 /* hub_recovery.c: from a process that was killed */
 
-/* Takes up who was where, before anybody is here. */
+/* Takes up who was where, before anybody is here; chats are sorted. */
 void hub_recover(struct hub *hub, const struct hub_past *past);
 
 /* hub_inquiry.c: what other threads are asked for administrators */

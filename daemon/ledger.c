@@ -8,7 +8,7 @@
 #include "util.h"
 
 enum {
-	VERSION = 1,
+	VERSION = 2,
 	SEATS_AN_ENTRY = 4,    /* on average; a connection that gets none is not kept */
 	ENTRIES_MAX = 1 << 20, /* whatever the limit of open files is */
 };
@@ -158,7 +158,8 @@ void ledger_give_entry(struct ledger *ledger, uint32_t entry)
 	ledger->free_entries[ledger->n_free_entries++] = entry;
 }
 
-uint32_t ledger_take_seat(struct ledger *ledger, uint64_t id, uint64_t room, uint64_t cursor)
+uint32_t ledger_take_seat(struct ledger *ledger, uint64_t id, uint64_t room, uint64_t cursor,
+			  uint64_t order)
 {
 	uint32_t number = 0;
 
@@ -172,6 +173,7 @@ uint32_t ledger_take_seat(struct ledger *ledger, uint64_t id, uint64_t room, uin
 	if (number == 0)
 		return 0;
 	ledger->seats[number].room = room;
+	ledger->seats[number].order = order;
 	atomic_store_explicit(&ledger->seats[number].cursor, cursor, memory_order_relaxed);
 	atomic_signal_fence(memory_order_seq_cst);
 	atomic_store_explicit(&ledger->seats[number].id, id, memory_order_relaxed);

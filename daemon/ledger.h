@@ -45,6 +45,7 @@ struct ledger_entry {
 struct ledger_seat {
 	_Atomic uint64_t id;	 /* of the connection; 0: there is none */
 	uint64_t room;		 /* as the store knows it */
+	uint64_t order;		 /* ascends by when members came */
 	_Atomic uint64_t cursor; /* the last message it has been sent */
 };
 
@@ -89,7 +90,8 @@ int ledger_open(int fd, struct ledger **ret_ledger);
 /* Return a number, or 0 when there is none left. An entry is busy. */
 uint32_t ledger_take_entry(struct ledger *ledger, uint64_t id);
 /* From any thread. */
-uint32_t ledger_take_seat(struct ledger *ledger, uint64_t id, uint64_t room, uint64_t cursor);
+uint32_t ledger_take_seat(struct ledger *ledger, uint64_t id, uint64_t room, uint64_t cursor,
+			  uint64_t order);
 
 /* Give a number back; 0 is nothing. */
 void ledger_give_entry(struct ledger *ledger, uint32_t entry);

@@ -75,7 +75,7 @@ static void put_chat(const struct chat *chat, struct record *record)
 static void get_places(struct record_reader *reader, struct chat *chat)
 {
 	/* As many as there can be bytes for, so that no number asks for more memory than that. */
-	uint64_t n = record_get_below(reader, reader->rest.len / sizeof(struct chat_place) + 1);
+	uint64_t n = record_get_below(reader, reader->rest.len / (2 * sizeof(uint64_t)) + 1);
 
 	chat->places = calloc(n + 1, sizeof(*chat->places));
 	if (!chat->places) {

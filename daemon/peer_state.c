@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "peer_state.h"
 
-static void describe(const struct peer *peer, char text[static PEER_NAME_MAX],
-		     struct log_about *ret_about)
+void peer_about(const struct peer *peer, char text[static PEER_NAME_MAX],
+		struct log_about *ret_about)
 {
+	const struct session *session = &peer->session;
+
 	*ret_about = (struct log_about){
-		.listener = peer->session.counters->listener,
+		.listener = session->counters->listener,
 		.peer = peer_name_format(&peer->name, text),
 		.client = peer->id,
 		.reason = peer->reason,
 	};
+	if (session->service->about)
+		session->service->about(session, ret_about);
 }
 
 void peer_complain(struct peer *peer, enum log_kind kind, const char *reason)
@@ -18,7 +22,7 @@ void peer_complain(struct peer *peer, enum log_kind kind, const char *reason)
 	struct log_about about;
 
 	peer->reason = reason;
-	describe(peer, text, &about);
+	peer_about(peer, text, &about);
 	log_folded(kind, &about, "%s, closing", reason);
 }
 
@@ -50,7 +54,7 @@ void peer_fail(struct peer *peer, int error)
 		return;
 	}
 	counters_add(peer->session.counters, COUNTER_REFUSED_MEMORY, 1);
-	describe(peer, text, &about);
+	peer_about(peer, text, &about);
 	log_folded(LOG_OUT_OF_MEMORY, &about, "out of memory, closing");
 	peer_doom(peer, "out of memory");
 }

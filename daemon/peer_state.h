@@ -7,7 +7,7 @@
  * it is in.
  *
  * Below are the moves of that state that receiving and every other part of a connection's life
- * share. Only peer_doom() is for others than peer.c and peer_receive.c.
+ * share. Only peer_doom() and peer_about() are for others than peer.c and peer_receive.c.
  */
 
 #include <stdbool.h>
@@ -104,6 +104,10 @@ void peer_fail(struct peer *peer, int error);
 
 /* The one setter of peer->state. */
 void peer_set_state(struct peer *peer, enum peer_state state);
+
+/* Whom an entry of the log is about, with strings of the peer's; text is for its name. */
+void peer_about(const struct peer *peer, char text[static PEER_NAME_MAX],
+		struct log_about *ret_about);
 
 /* Logs that a client is being cut off, and remembers why. reason is static. */
 void peer_complain(struct peer *peer, enum log_kind kind, const char *reason);

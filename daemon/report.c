@@ -41,6 +41,18 @@ static int add_counts(json_t *object, const struct totals *totals)
 	return r | json_object_set_new(object, "refused", others);
 }
 
+/* Adds how many requests were refused, by each error there is: a rate needs a beginning. */
+static int add_refusals(json_t *object, const struct totals *totals)
+{
+	json_t *errors = json_object();
+	int r = 0;
+
+	for (unsigned i = CHAT_OK + 1; i < CHAT_ERRORS; i++)
+		r |= json_object_set_new(errors, chat_error_token((enum chat_error)i),
+					 json_integer((json_int_t)totals->refusals[i]));
+	return r | json_object_set_new(object, "refused_requests", errors);
+}
+
 /* A path may be of any bytes, and JSON is not. */
 static json_t *describe_address(const struct endpoint *endpoint)
 {
@@ -70,20 +82,31 @@ static json_t *describe_addresses(const struct listener *listener)
 	return list;
 }
 
+/* Adds what was counted of a listener. Only where people talk are there requests. */
+static int add_sums(json_t *object, const struct listener *listener)
+{
+	struct totals totals = {0};
+	int r;
+
+	totals_add(&totals, listener->counters, listener->n_threads);
+	r = add_counts(object, &totals);
+	if (listener->config->settings.service != SERVICE_TRANSFORM)
+		r |= add_refusals(object, &totals);
+	return r;
+}
+
 static json_t *describe_listener(const struct listener *listener)
 {
 	static const char *const services[] = {[SERVICE_TRANSFORM] = "transform",
 					       [SERVICE_CHAT] = "chat",
 					       [SERVICE_CONTROL] = "control"};
-	struct totals totals = {0};
 	json_t *object =
 		json_pack("{s:s, s:s, s:o, s:I, s:I}", "name", listener->name, "service",
 			  services[listener->config->settings.service], "addresses",
 			  describe_addresses(listener), "clients", (json_int_t)listener->clients,
 			  "messages_per_second", (json_int_t)listener->rate);
 
-	totals_add(&totals, listener->counters, listener->n_threads);
-	if (object && add_counts(object, &totals) != 0) {
+	if (object && add_sums(object, listener) != 0) {
 		json_decref(object);
 		return NULL;
 	}
@@ -173,7 +196,7 @@ static char *describe_daemon(const struct report_daemon *daemon, const struct li
 		"workers", describe_workers(listeners));
 
 	report_totals(listeners, &totals);
-	if (all && add_counts(all, &totals) == 0)
+	if (all && add_counts(all, &totals) == 0 && add_refusals(all, &totals) == 0)
 		text = json_dumps(all, JSON_COMPACT);
 	json_decref(all);
 	return text;
@@ -216,6 +239,21 @@ static void describe(const uint64_t values[static COUNTER_COUNT], char line[stat
 	}
 }
 
+/* Says what requests were refused with, where any were. */
+static void log_refusals(const struct log_about *about, const uint64_t refusals[static CHAT_ERRORS])
+{
+	char line[LINE_BYTES] = "";
+	size_t used = 0;
+
+	for (unsigned i = CHAT_OK + 1; i < CHAT_ERRORS && used < LINE_BYTES; i++)
+		if (refusals[i] > 0)
+			used += (size_t)snprintf(line + used, LINE_BYTES - used, "%s %s: %" PRIu64,
+						 used > 0 ? "," : "",
+						 chat_error_token((enum chat_error)i), refusals[i]);
+	if (used > 0)
+		log_write(LOG_SUMMARY, about, "summary: requests refused:%s", line);
+}
+
 /* How the connections and datagram sockets are spread. */
 static void describe_loads(const struct crew *crew, char line[static LINE_BYTES])
 {
@@ -236,6 +274,7 @@ void report_log(const struct listeners *listeners, const struct hub_figures *fig
 	describe(totals.values, line);
 	log_write(LOG_SUMMARY, NULL, "summary: clients now: %" PRIu64 "%s",
 		  listeners->door->clients, line);
+	log_refusals(NULL, totals.refusals);
 	log_write(LOG_SUMMARY, NULL, "summary: rooms: %" PRIu64 ", people: %" PRIu64,
 		  atomic_load_explicit(&figures->rooms, memory_order_relaxed),
 		  atomic_load_explicit(&figures->people, memory_order_relaxed));
@@ -249,5 +288,6 @@ void report_log(const struct listeners *listeners, const struct hub_figures *fig
 		describe(totals.values, line);
 		log_write(LOG_SUMMARY, &about, "summary: clients now: %" PRIu64 "%s",
 			  listener->clients, line);
+		log_refusals(&about, totals.refusals);
 	}
 }

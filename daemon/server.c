@@ -112,7 +112,7 @@ static void read_letter(struct server *server, struct letter *letter)
 	case LETTER_ERRAND:
 		server_do_errand(server, CONTAINER_OF(letter, struct errand, letter));
 		break;
-	case LETTER_WELCOME:
+	case LETTER_NAMED:
 	case LETTER_REPLY:
 	case LETTER_SEATING:
 	case LETTER_BROADCAST:

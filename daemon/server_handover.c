@@ -17,7 +17,7 @@
  * Milliseconds that settling may take, however short draining may: it is done at once, except by a
  * machine that has much else to do.
  */
-enum { SETTLING_MIN = 5000 };
+enum { SETTLING_MIN = 2000 };
 
 /*
  * Giving

@@ -100,7 +100,8 @@ static struct chat *recover_chat(struct peer *peer, const struct ledger_entry *e
 	for (; chat->n_places < n; chat->n_places++) {
 		const struct ledger_seat *seat = seats->seats[first + chat->n_places];
 
-		chat->places[chat->n_places] = (struct chat_place){seat->room, seat->cursor};
+		chat->places[chat->n_places] =
+			(struct chat_place){seat->room, seat->cursor, seat->order};
 	}
 	chat->opened = true;
 	return chat;

@@ -13,6 +13,7 @@
 #include "workspace.h"
 
 struct chat;
+struct log_about;
 
 struct session {
 	const struct service *service;
@@ -48,4 +49,9 @@ struct service {
 	int (*resume)(struct session *session, struct workspace *workspace);
 	/* Nearly all of what waited has been sent, and behind was set. */
 	void (*drained)(struct session *session);
+	/*
+	 * Says who the client is, as far as that is known, with strings of the session. NULL when
+	 * the service never knows.
+	 */
+	void (*about)(const struct session *session, struct log_about *about);
 };

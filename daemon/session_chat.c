@@ -83,13 +83,10 @@ static bool is_local(const struct chat_request *request)
 static void log_denied(const struct chat *chat, const struct chat_reply *reply)
 {
 	char name[PEER_NAME_MAX];
-	const struct log_about about = {
-		.listener = chat->listener,
-		.peer = peer_name_format(&chat->name, name),
-		.client = chat->id,
-		.reason = chat_error_token(reply->error),
-	};
+	struct log_about about;
 
+	peer_about(chat->peer, name, &about);
+	about.reason = chat_error_token(reply->error);
 	log_write(LOG_DENIED, &about, "request refused: %s", about.reason);
 }
 
@@ -112,6 +109,7 @@ static int answer_here(struct session *session, struct workspace *workspace,
 		reply.error = transform(workspace, request, &reply);
 	if (request->error == CHAT_BAD_JSON)
 		counters_add(session->counters, COUNTER_BAD_JSON, 1);
+	counters_add_reply(session->counters, reply.error);
 	if (reply.error != CHAT_OK && log_verbose())
 		log_denied(chat, &reply);
 	r = dialect_of(chat)->reply(&chat->state, request, &reply, &out);
@@ -283,12 +281,23 @@ static void drained(struct session *session)
 		post(chat, &chat->fetch.letter, HUB_FETCH);
 }
 
+static void describe(const struct session *session, struct log_about *about)
+{
+	const struct chat *chat = session->chat;
+
+	if (!chat || !chat->naming)
+		return;
+	about->user = chat->naming->user;
+	about->nick = chat->naming->nick;
+}
+
 const struct service session_chat = {
 	.open = open_session,
 	.message = message,
 	.end = end,
 	.resume = resume,
 	.drained = drained,
+	.about = describe,
 };
 
 bool session_chat_gone(struct audiences *audiences, struct chat *chat)
@@ -312,6 +321,7 @@ void session_chat_free(struct chat *chat)
 		return;
 	identity_done(&chat->identity);
 	dialect_state_done(&chat->state);
+	free(chat->naming);
 	free(chat->stash);
 	free(chat->places);
 	free(chat->nick_was);
@@ -340,20 +350,20 @@ static void queue_output(struct audiences *audiences, struct chat *chat,
 	packet_unref(packet);
 }
 
-void session_chat_welcome(struct audiences *audiences, struct welcome *welcome)
+void session_chat_named(struct audiences *audiences, struct naming *naming)
 {
-	struct chat *chat = welcome->chat;
+	struct chat *chat = naming->chat;
 	struct workspace *workspace = &chat->peer->peers->workspace;
 	struct dialect_out out = begin_output(&chat->peer->session, workspace);
 
-	if (chat->peer->state == PEER_SERVING) {
-		if (dialect_of(chat)->welcome(&chat->state, welcome->nick, &out) < 0)
-			peer_doom(chat->peer, "out of memory");
-		else
-			queue_output(audiences, chat, out.buffer);
-	}
-	free(welcome->nick);
-	free(welcome);
+	free(chat->naming);
+	chat->naming = naming;
+	if (!naming->greets || chat->peer->state != PEER_SERVING)
+		return;
+	if (dialect_of(chat)->welcome(&chat->state, naming->nick, &out) < 0)
+		peer_doom(chat->peer, "out of memory");
+	else
+		queue_output(audiences, chat, out.buffer);
 }
 
 void session_chat_reply(struct audiences *audiences, struct job *job)
@@ -365,6 +375,7 @@ void session_chat_reply(struct audiences *audiences, struct job *job)
 
 	session->waiting--;
 	chat->waiting_bytes -= job->size;
+	counters_add_reply(session->counters, job->reply.error);
 	if (chat->peer->state == PEER_SERVING) {
 		if (dialect_of(chat)->reply(&chat->state, job->request, &job->reply, &out) < 0)
 			peer_doom(chat->peer, "out of memory");

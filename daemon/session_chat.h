@@ -16,7 +16,7 @@
 extern const struct service session_chat;
 
 /* What the worker does with the hub's letters. */
-void session_chat_welcome(struct audiences *audiences, struct welcome *welcome);
+void session_chat_named(struct audiences *audiences, struct naming *naming);
 void session_chat_reply(struct audiences *audiences, struct job *job);
 void session_chat_dismissed(struct dismissal *dismissal);
 void session_chat_placed(struct audiences *audiences, struct chat *chat);

@@ -200,9 +200,8 @@ static void read_letter(struct worker *worker, struct letter *letter)
 	case LETTER_QUIT:
 		quit(worker);
 		break;
-	case LETTER_WELCOME:
-		session_chat_welcome(&worker->audiences,
-				     CONTAINER_OF(letter, struct welcome, letter));
+	case LETTER_NAMED:
+		session_chat_named(&worker->audiences, CONTAINER_OF(letter, struct naming, letter));
 		break;
 	case LETTER_REPLY:
 		session_chat_reply(&worker->audiences, CONTAINER_OF(letter, struct job, letter));
@@ -257,17 +256,13 @@ static void read_mail(struct worker *worker)
 static void log_closed(const struct peer *peer)
 {
 	char name[PEER_NAME_MAX];
-	struct log_about about = {
-		.listener = peer->session.counters->listener,
-		.peer = peer_name_format(&peer->name, name),
-		.client = peer->id,
-		.reason = peer->reason,
-		.closed = true,
-		.bytes_in = peer->bytes_in,
-		.bytes_out = peer->bytes_out,
-		.messages = peer->messages,
-	};
+	struct log_about about;
 
+	peer_about(peer, name, &about);
+	about.closed = true;
+	about.bytes_in = peer->bytes_in;
+	about.bytes_out = peer->bytes_out;
+	about.messages = peer->messages;
 	log_write(LOG_GONE, &about, "gone: %s", peer->reason);
 }
 

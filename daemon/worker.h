@@ -25,7 +25,7 @@ enum letter_kind {
 	LETTER_SUSPEND,	      /* take no more in; comes back when all that was taken is answered */
 	LETTER_QUIT,	      /* give everything back and end */
 	/* to a worker, from the hub; see chat_mail.h */
-	LETTER_WELCOME,	  /* a struct welcome; freed */
+	LETTER_NAMED,	  /* a struct naming; kept */
 	LETTER_REPLY,	  /* a struct job */
 	LETTER_SEATING,	  /* a struct seating; freed */
 	LETTER_BROADCAST, /* a struct broadcast; freed */

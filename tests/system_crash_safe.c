@@ -241,6 +241,67 @@ START_TEST(names_and_rooms_go_on)
 }
 END_TEST
 
+/* Asserts that these are the members of a room, or all people, in this order. */
+static void expect_members(struct chatter *chatter, const char *room, const char *nicks)
+{
+	json_t *answer = room ? chatter_ask(chatter, "{'op':'who','room':'%s'}", room)
+			      : chatter_ask(chatter, "{'op':'who'}");
+	json_t *member;
+	char have[256] = "";
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "members"), i, member) {
+		ck_assert_uint_lt(strlen(have), sizeof have / 2);
+		(void)sprintf(have + strlen(have), "%s%s", i > 0 ? " " : "",
+			      member_string(member, "nick"));
+	}
+	ck_assert_str_eq(have, nicks);
+	json_decref(answer);
+}
+
+START_TEST(members_keep_their_order)
+{
+	static const char *const nicks[] = {"anna", "ben", "carl", "dora", "emil"};
+	struct chatter guests[ARRAY_SIZE(nicks)] = {{0}};
+	CHATTER early = {0}, late = {0};
+	struct manager manager = {0};
+
+	survivor_start(&manager, "crash_safe = true; workers = 1;", "");
+	chatter_enter(&early, &manager.server, "early", NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(nicks); i++) {
+		/* The last gets what this one leaves in the ledger. */
+		if (i + 1 == ARRAY_SIZE(nicks))
+			chatter_leave(&early, &guests[0], "early");
+		chatter_enter(&guests[i], &manager.server, nicks[i], i == 3 ? NULL : "ops");
+	}
+	for (size_t i = ARRAY_SIZE(nicks); i-- > 0;)
+		expect_ok(&guests[i], "{'op':'join','room':'quiet'}");
+	expect_ok(&guests[3], "{'op':'join','room':'ops'}");
+	expect_ok(&guests[0], "{'op':'leave','room':'ops'}");
+	expect_ok(&guests[0], "{'op':'join','room':'ops'}");
+	expect_members(&guests[1], "ops", "ben carl emil dora anna");
+	survivors_crash(&manager);
+	expect_members(&guests[2], "ops", "ben carl emil dora anna");
+	expect_members(&guests[2], "quiet", "emil dora carl ben anna");
+	expect_members(&guests[2], NULL, "anna ben carl dora emil");
+
+	/* And so after a restart in order, with who has come since. */
+	chatter_enter(&late, &manager.server, "late", "ops");
+	expect_ok(&guests[1], "{'op':'leave','room':'ops'}");
+	expect_ok(&guests[1], "{'op':'join','room':'ops'}");
+	expect_members(&late, "ops", "carl emil dora anna late ben");
+	manager_restart(&manager);
+	expect_members(&late, "ops", "carl emil dora anna late ben");
+	expect_members(&late, "quiet", "emil dora carl ben anna");
+	survivors_crash(&manager);
+	expect_members(&late, "ops", "carl emil dora anna late ben");
+	expect_members(&late, "quiet", "emil dora carl ben anna");
+	for (size_t i = 0; i < ARRAY_SIZE(nicks); i++)
+		chatter_done(&guests[i]);
+	manager_stop(&manager);
+}
+END_TEST
+
 START_TEST(what_ends_with_the_process_is_closed)
 {
 	struct survivor in_memory = {0}, other = {0};
@@ -458,6 +519,7 @@ int main(void)
 	Suite *suite = suite_create("crash_safe");
 
 	harness_add(suite, names_and_rooms_go_on);
+	harness_add(suite, members_keep_their_order);
 	harness_add(suite, what_ends_with_the_process_is_closed);
 	harness_add(suite, whoever_is_behind_catches_up);
 	harness_add(suite, an_end_is_an_end);

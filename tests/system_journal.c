@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "harness_chat.h"
+#include "harness_manager.h"
 
 static const struct sockaddr_un journal_address = {.sun_family = AF_UNIX,
 						   .sun_path = "/run/systemd/journal/socket"};
@@ -210,7 +211,7 @@ START_TEST(entries_have_fields)
 END_TEST
 
 /* Starts a daemon where people talk, and says it where it listens. */
-static void start_chat(struct server *server, int journal, int error_output)
+static void start_chat(struct server *server, const char *settings, int journal, int error_output)
 {
 	char config[1024], *entry;
 	unsigned long port;
@@ -218,8 +219,8 @@ static void start_chat(struct server *server, int journal, int error_output)
 	(void)sprintf(config,
 		      "listeners: ({ name = \"chat\"; service = \"chat\"; "
 		      "listen = [ \"unix:chat\", \"tcp://127.0.0.1:0\" ]; }); "
-		      "chat: { admins = [ \"%s\" ]; rooms: ({ name = \"lobby\"; }); };",
-		      chat_me());
+		      "chat: { admins = [ \"%s\" ]; rooms: ({ name = \"lobby\"; }); }; %s",
+		      chat_me(), settings);
 	start(server, config, error_output);
 	entry = wait_entry(journal, "MESSAGE=chat: listening on tcp://127.0.0.1:");
 	port = number_behind(entry, "tcp://127.0.0.1:");
@@ -230,9 +231,9 @@ static void start_chat(struct server *server, int journal, int error_output)
 	(void)sprintf(server->listening[1].address, "unix:%s/chat", server->directory);
 }
 
-/* One entry of a connection's story: what its message ends with, and a field. */
+/* One entry of a connection's story: what its message ends with, and fields. */
 struct told {
-	const char *message, *field;
+	const char *message, *field, *nick;
 };
 
 /*
@@ -256,25 +257,30 @@ static void expect_story(int journal, const struct told *story, size_t n)
 		ck_assert_msg(strncmp(message, story[i].message, strlen(story[i].message)) == 0,
 			      "%s instead of %s", message, story[i].message);
 		assert_field(entry, story[i].field);
+		if (story[i].nick)
+			assert_field(entry, story[i].nick);
+		ck_assert_ptr_null(strstr(entry, "\nRETORT_USER=")); /* a guest */
 		i++;
 	}
 }
+
+static const char anna_s[] = "\nRETORT_NICK=anna\n";
 
 /* What 'journalctl RETORT_CLIENT=1' tells. */
 START_TEST(a_connection_has_a_story)
 {
 	static const struct told story[] = {
-		{"connected\n", "\nPRIORITY=7\n"},
-		{"known as a guest\n", "\nRETORT_NICK=guest-1\n"},
-		{"known by this nick\n", "\nRETORT_NICK=anna\n"},
-		{"joined lobby\n", "\nRETORT_ROOM=lobby\n"},
-		{"say refused: no_such_room\n", "\nRETORT_REASON=no_such_room\n"},
-		{"request refused: bad_json\n", "\nRETORT_REASON=bad_json\n"},
-		{"left lobby\n", "\nRETORT_NICK=anna\n"},
-		{"its connection is ended: kicked by ", "\nPRIORITY=5\n"},
+		{"connected\n", "\nPRIORITY=7\n", NULL},
+		{"known as a guest\n", "\nPRIORITY=7\n", "\nRETORT_NICK=guest-1\n"},
+		{"known by this nick\n", "\nPRIORITY=7\n", anna_s},
+		{"joined lobby\n", "\nRETORT_ROOM=lobby\n", anna_s},
+		{"say refused: no_such_room\n", "\nRETORT_REASON=no_such_room\n", anna_s},
+		{"request refused: bad_json\n", "\nRETORT_REASON=bad_json\n", anna_s},
+		{"left lobby\n", "\nRETORT_ROOM=lobby\n", anna_s},
+		{"its connection is ended: kicked by ", "\nPRIORITY=5\n", anna_s},
 		/* The six below, and a ping by which the harness sees that a refusal ends nothing.
 		 */
-		{"gone: kicked by an administrator\n", "\nRETORT_MESSAGES=7\n"},
+		{"gone: kicked by an administrator\n", "\nRETORT_MESSAGES=7\n", anna_s},
 	};
 	CLEANUP(closep) int journal = fake_journal();
 	CHATTER anna = {.fd = -1}, admin = {.fd = -1};
@@ -286,7 +292,7 @@ START_TEST(a_connection_has_a_story)
 		return;
 	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	ck_assert_int_ge(null, 0);
-	start_chat(&server, journal, null);
+	start_chat(&server, "", journal, null);
 	chatter_open(&anna, &server, "chat", "tcp:");
 	expect_ok(&anna, "{'op':'hello','nick':'anna'}");
 	expect_ok(&anna, "{'op':'join','room':'lobby'}");
@@ -313,6 +319,130 @@ START_TEST(a_connection_has_a_story)
 	assert_field(entry, field);
 	server_stop(&server);
 	(void)close(null);
+}
+END_TEST
+
+/* Takes entries until one of this client has this reason, which names its user, unless NULL. */
+static void expect_named(int journal, const char *reason, unsigned client, const char *nick,
+			 const char *user)
+{
+	char line[128], field[128];
+	char *entry;
+
+	(void)snprintf(line, sizeof line, "\nRETORT_REASON=%s\n", reason);
+	(void)snprintf(field, sizeof field, "\nRETORT_CLIENT=%u\n", client);
+	do {
+		entry = wait_entry(journal, line);
+	} while (!strstr(entry, field));
+	(void)snprintf(field, sizeof field, "\nRETORT_NICK=%s\n", nick);
+	assert_field(entry, field);
+	(void)snprintf(field, sizeof field, "\nRETORT_USER=%s\n", user ? user : "");
+	ck_assert_msg(!strstr(entry, user ? field : "\nRETORT_USER=") == !user, "%s", entry);
+}
+
+/* What the threads that serve clients say of them, who may have got another name elsewhere. */
+START_TEST(who_is_cut_off_has_a_name)
+{
+	CLEANUP(closep) int journal = fake_journal();
+	CHATTER anna = {.fd = -1}, one = {.fd = -1}, other = {.fd = -1}, admin = {.fd = -1};
+	CHATTER banned = {.fd = -1};
+	struct server server;
+	int null;
+
+	if (journal < 0)
+		return;
+	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	ck_assert_int_ge(null, 0);
+	start_chat(&server, "workers = 2; timeouts: { message = \"100ms\"; drain = \"200ms\"; };",
+		   journal, null);
+	chatter_enter(&anna, &server, "anna", "lobby");
+	send_text(anna.fd, "12345678901");
+	expect_named(journal, "message longer than max_message", 1, "anna", NULL);
+	hang_up(&anna.fd);
+	expect_named(journal, "message longer than max_message", 1, "anna", NULL); /* gone */
+
+	chatter_open(&one, &server, "chat", "unix:");
+	expect_ok(&one, "{'op':'who'}"); /* so it is the first of them */
+	chatter_open(&other, &server, "chat", "unix:");
+	expect_ok(&other, "{'op':'hello','nick':'chief'}");
+	expect_ok(&one, "{'op':'who'}"); /* behind the news of its name */
+	send_text(one.fd, "5         x");
+	expect_named(journal, "message not finished in time", 2, "chief", chat_me());
+	send_text(other.fd, "nonsense--");
+	expect_named(journal, "bad frame header", 3, "chief", chat_me());
+
+	/* Who is not let in, and who is on the control socket. */
+	chatter_open(&admin, &server, "chat", "unix:");
+	expect_ok(&admin, "{'op':'ban','address':'127.0.0.1'}");
+	chatter_open(&banned, &server, "chat", "tcp:");
+	expect_closing(&banned, "banned", false);
+	hang_up(&banned.fd);
+	expect_named(journal, "banned", 5, "guest-5", NULL); /* by the hub */
+	expect_named(journal, "banned", 5, "guest-5", NULL); /* gone */
+	chatter_done(&banned);
+	banned = (struct chatter){.fd = -1};
+	chatter_open_control(&banned, &server, FRAMING_LENGTH);
+	expect_ok(&banned, "{'op':'unban','address':'127.0.0.1'}");
+	send_text(banned.fd, "1nonsense-");
+	expect_named(journal, "bad frame header", 6, "chief", chat_me());
+	server_stop(&server);
+	(void)close(null);
+}
+END_TEST
+
+/* Has the next daemons of a manager log to the journal: only the program knows its error output. */
+static void use_journal(struct manager *manager, char program[static SERVER_PATH_MAX])
+{
+	static const char script[] = "#!/bin/sh\n"
+				     "JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2)\n"
+				     "export JOURNAL_STREAM\n"
+				     "exec \"$RETORTD\" \"$@\"\n";
+
+	(void)snprintf(program, SERVER_PATH_MAX, "%.90s/to-journal", manager->server.directory);
+	file_write(program, script, strlen(script));
+	ck_assert_int_eq(chmod(program, 0755), 0);
+	manager->program = program;
+}
+
+/* A process that has taken over knows who they are. */
+static void check_next_process(void (*restart)(struct manager *manager))
+{
+	CLEANUP(closep) int journal = fake_journal();
+	CHATTER anna = {.fd = -1}, chief = {.fd = -1}, third = {.fd = -1};
+	char program[SERVER_PATH_MAX];
+	struct manager manager;
+
+	if (journal < 0)
+		return;
+	manager_init(&manager);
+	manager_start(&manager, "crash_safe = true; workers = 1; "
+				"listeners: ({ name = \"chat\"; service = \"chat\"; "
+				"listen = [ \"unix:chat\", \"tcp://127.0.0.1:0\" ]; });");
+	chatter_enter(&anna, &manager.server, "anna", "lobby");
+	chatter_open(&chief, &manager.server, "chat", "unix:");
+	expect_ok(&chief, "{'op':'hello','nick':'chief'}");
+	chatter_open(&third, &manager.server, "chat", "tcp:");
+	expect_ok(&third, "{'op':'ping'}"); /* the others' turns are over */
+	use_journal(&manager, program);
+	restart(&manager);
+	expect_ok(&anna, "{'op':'who'}");
+	send_text(anna.fd, "12345678901");
+	expect_named(journal, "message longer than max_message", 1, "anna", NULL);
+	expect_ok(&chief, "{'op':'who'}");
+	send_text(chief.fd, "nonsense--");
+	expect_named(journal, "bad frame header", 2, "chief", chat_me());
+	manager_stop(&manager);
+}
+
+START_TEST(names_go_over)
+{
+	check_next_process(manager_restart);
+}
+END_TEST
+
+START_TEST(names_survive)
+{
+	check_next_process(manager_crash);
 }
 END_TEST
 
@@ -557,6 +687,9 @@ int main(void)
 
 	harness_add(suite, entries_have_fields);
 	harness_add(suite, a_connection_has_a_story);
+	harness_add(suite, who_is_cut_off_has_a_name);
+	harness_add(suite, names_go_over);
+	harness_add(suite, names_survive);
 	harness_add(suite, a_short_life_has_a_story);
 	harness_add(suite, a_full_journal_holds_up_nobody);
 	harness_add(suite, a_journal_may_be_restarted);

@@ -186,7 +186,7 @@ class Restart(unittest.TestCase):
         self.close_stored()
 
     def test_draining_has_its_time_when_nothing_can_be_handed_over(self):
-        self.configure("5500ms")  # less than the name service is waited for
+        self.configure("1500ms")  # less than the name service is waited for
         frame = b"1000000   " + bytes(1000000)
         daemon = self.start()
         slow = self.connect("echo.sock")
@@ -201,7 +201,7 @@ class Restart(unittest.TestCase):
         while "STATUS=Handing over 2 clients" not in (lines := self.receive()):
             pass
         # Should drain be longer than TimeoutStopSec=, the manager would not let it come to that.
-        self.assertIn("EXTEND_TIMEOUT_USEC=7500000", lines)
+        self.assertIn("EXTEND_TIMEOUT_USEC=4000000", lines)
         while "STATUS=Stopping, 2 clients" not in self.receive():
             pass
         self.assertIn("not all that they had asked was answered in time", self.read_log())

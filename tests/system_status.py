@@ -31,6 +31,16 @@ listeners: (
   { name = "chat"; service = "chat"; listen = [ "unix:chat.sock", "tcp://127.0.0.1:0" ]; }
 );
 """
+TALK = """
+listeners: (
+  { name = "chat"; service = "chat"; listen = "unix:chat.sock"; },
+  { name = "guests"; service = "chat"; listen = "tcp://127.0.0.1:0"; },
+  { name = "talk"; service = "chat"; dialect = "text"; framing = "line";
+    listen = "tcp://127.0.0.1:0"; },
+  { name = "echo"; listen = "unix:echo.sock"; }
+);
+chat: { rate: { messages = 1; burst = 1; }; };
+"""
 SILENT = 'listeners: ( { name = "echo"; listen = "unix:echo.sock"; } );'
 
 
@@ -64,7 +74,8 @@ class Case(unittest.TestCase):
 
     def start(self, configuration):
         """Starts a daemon, and waits until it serves."""
-        self.addCleanup(Daemon(self.directory, configuration).stop)
+        self.daemon = Daemon(self.directory, configuration)
+        self.addCleanup(self.daemon.stop)
 
     def retort(self, *arguments, status=0):
         done = subprocess.run([RETORT, *arguments], env=self.environment, text=True,
@@ -124,20 +135,16 @@ class Case(unittest.TestCase):
         for name, unit in re.findall(r"^# UNIT (\S+) (\S+)$", text, re.M):
             self.assertTrue(name.endswith(f"_{unit}"))
 
-    def test_options(self):
-        self.assertIn("--openmetrics",
-                      self.retort("status", "--openmetrics", "--json", status=64))
-        for command in "clients", "health", "reload":
-            self.retort(command, "--openmetrics", status=64)
 
+class Serving(Case):
+    """A daemon whose listeners clients connect to."""
 
-class Busy(Case):
-    """A daemon that has much to tell."""
+    CONFIGURATION = ""
 
     def setUp(self):
         super().setUp()
         self.before = int(time.time() * 1000)
-        self.start(BUSY)
+        self.start(self.CONFIGURATION)
         self.sockets = []
         self.addCleanup(lambda: [each.close() for each in self.sockets])
         self.listeners = self.named(self.stats())
@@ -161,6 +168,19 @@ class Busy(Case):
         client.connect(where)
         self.sockets.append(client)
         return client
+
+    def wait(self, come_true):
+        deadline = time.monotonic() + DEADLINE
+        while not come_true(stats := self.stats()):
+            self.assertLess(time.monotonic(), deadline, f"never came true: {stats}")
+            time.sleep(0.02)
+        return stats
+
+
+class Busy(Serving):
+    """A daemon that has much to tell."""
+
+    CONFIGURATION = BUSY
 
     def ask(self, client, request, answer):
         client.sendall(request)
@@ -190,13 +210,6 @@ class Busy(Case):
         # A client has gone when it is counted no more.
         self.wait(lambda stats: [each["clients"] for each in stats["listeners"]] ==
                   [1, 1, 0, 0, 0, 1])
-
-    def wait(self, come_true):
-        deadline = time.monotonic() + DEADLINE
-        while not come_true(stats := self.stats()):
-            self.assertLess(time.monotonic(), deadline, f"never came true: {stats}")
-            time.sleep(0.02)
-        return stats
 
     def test_stats(self):
         self.work()
@@ -239,7 +252,7 @@ class Busy(Case):
             if not isinstance(value, dict):
                 return set()
             return set(value).union(*(names_in(member) for name, member in value.items()
-                                      if name not in ("refused", "reasons")))
+                                      if name not in ("refused", "refused_requests", "reasons")))
 
         names = names_in(self.stats())
         self.assertLessEqual({"commit_microseconds", "mean", "addresses", "restart"}, names)
@@ -369,6 +382,99 @@ class Busy(Case):
         self.assertEqual(self.metrics()['retort_listener_messages_total{listener="0-few_X"}'], 1)
 
 
+class Refusing(Serving):
+    """A daemon that refuses requests of those who talk, each with its error."""
+
+    CONFIGURATION = TALK
+    REFUSED = {
+        "chat": {"no_such_room": 1}, "talk": {"unknown_op": 2, "not_member": 1},
+        "guests": {"bad_json": 1, "bad_request": 1, "unknown_op": 1, "bad_name": 1,
+                   "not_allowed": 2, "muted": 1, "slow_down": 3, "too_long": 1},
+        "(control)": {"no_such_nick": 1, "not_reloaded": 1}}
+
+    def request(self, client, request, error=None):
+        """Makes a request as it is, or as JSON; the next reply is ok, or this error."""
+        client.sendall(frame(request if isinstance(request, bytes) else
+                             json.dumps(request).encode()))
+        stream = client.makefile("rb")
+        while "ok" not in (reply := json.loads(stream.read(int(stream.read(10))))):
+            pass  # an event
+        self.assertEqual((reply["ok"], reply.get("error")), (error is None, error), reply)
+
+    def refuse(self):
+        guest = self.connect("guests")
+        self.request(guest, b"x", "bad_json")
+        self.request(guest, {"op": "say"}, "bad_request")
+        self.request(guest, {"op": "dance"}, "unknown_op")
+        self.request(guest, {"op": "hello", "nick": "a b"}, "bad_name")
+        self.request(guest, {"op": "hello", "nick": "anna"})
+        self.request(guest, {"op": "join", "room": "lobby"})
+        for _ in range(2):
+            self.request(guest, {"op": "stats"}, "not_allowed")
+        said = {"op": "say", "room": "lobby", "text": "x"}
+        # What comes in one piece is said at one moment.
+        guest.sendall(4 * frame(json.dumps(said).encode()))
+        stream = guest.makefile("rb")
+        replies = []
+        while len(replies) < 4:
+            told = json.loads(stream.read(int(stream.read(10))))
+            replies += [told.get("error")] if "ok" in told else []
+        self.assertEqual(replies, [None] + 3 * ["slow_down"])
+        self.request(guest, {**said, "text": "x" * ((1 << 20) - 512)}, "too_long")
+        self.retort("mute", "anna")
+        self.request(guest, said, "muted")
+        talker = self.connect("talk")
+        talker.sendall(b"/dance\n/sing\nhello\n/quit\n")
+        while talker.recv(4096):
+            pass
+        self.assertIn("no_such_room", self.retort("tail", "nowhere", status=1))
+        self.assertIn("no_such_nick", self.retort("kick", "nobody", status=1))
+        config = self.directory / "retortd.conf"
+        config.write_text("nonsense = 1;")
+        self.assertIn("not_reloaded", self.retort("reload", status=1))
+
+    def test_refused_requests(self):
+        self.refuse()
+        told = self.wait(lambda stats: self.named(stats)["talk"]["clients"] == 0)
+        listeners = self.named(told)
+        self.assertNotIn("refused_requests", listeners["echo"])
+        for name, errors in self.REFUSED.items():
+            self.assertEqual({error: n for error, n in listeners[name]["refused_requests"].items()
+                              if n > 0}, errors, name)
+        # All that the protocol knows, whether there were any or not.
+        page = (TOP / "man/retort-protocol.7").read_text()
+        for error, n in told["refused_requests"].items():
+            self.assertRegex(page, rf"(?m)^\.It Cm {error}$")
+            self.assertEqual(n, sum(errors.get(error, 0) for errors in self.REFUSED.values()))
+        self.assertEqual(listeners["guests"]["refused"], {"messages that were not JSON": 1})
+
+        metrics = self.metrics()
+        for error, n in told["refused_requests"].items():
+            self.assertEqual(metrics[f'retort_refused_requests_total{{reason="{error}"}}'], n)
+            for name, errors in self.REFUSED.items():
+                self.assertEqual(metrics["retort_listener_refused_requests_total"
+                                         f'{{listener="{name}",reason="{error}"}}'],
+                                 errors.get(error, 0))
+        self.assertNotIn("retort_listener_refused_requests_total"
+                         '{listener="echo",reason="muted"}', metrics)
+
+        shown = re.search(r"\nREQUESTS REFUSED BY +TIMES +ERROR\n(.*?)\n\n",
+                          self.on_terminal("status"), re.S)[1]
+        self.assertEqual(
+            sorted(tuple(line.split()) for line in shown.splitlines()),
+            sorted((name, str(n), error) for name, errors in self.REFUSED.items()
+                   for error, n in errors.items()))
+
+        self.daemon.process.send_signal(signal.SIGUSR1)
+        deadline = time.monotonic() + DEADLINE
+        while "(control): summary: requests" not in (log := (self.directory / "log").read_text()):
+            self.assertLess(time.monotonic(), deadline, log)
+            time.sleep(0.02)
+        self.assertIn(" summary: requests refused: bad_json: 1, ", log)
+        self.assertIn(" talk: summary: requests refused: unknown_op: 2, not_member: 1\n", log)
+        self.assertNotIn(" echo: summary: requests", log)
+
+
 class Silent(Case):
     """A daemon without chat."""
 
@@ -381,6 +487,12 @@ class Silent(Case):
 
 class Told(Case):
     """What another daemon says, or one that followed another."""
+
+    def test_options(self):
+        self.assertIn("--openmetrics",
+                      self.retort("status", "--openmetrics", "--json", status=64))
+        for command in "clients", "health", "reload":
+            self.retort(command, "--openmetrics", status=64)
 
     def serve(self, stats, times):
         """Answers so many clients with this."""

@@ -85,19 +85,20 @@ START_TEST(seats_are_taken_and_given)
 	size_t n = 0;
 
 	ck_assert_int_eq(ledger_new(N, &ledger), 0);
-	while (n < 64 && (numbers[n] = ledger_take_seat(ledger, 7, n, 10 * n)) > 0)
+	while (n < 64 && (numbers[n] = ledger_take_seat(ledger, 7, n, 10 * n, 3 * n)) > 0)
 		n++;
 	ck_assert_uint_eq(n, ledger->header->n_seats - 1);
 	for (size_t i = 0; i < n; i++) {
 		ck_assert_uint_eq(ledger->seats[numbers[i]].id, 7);
 		ck_assert_uint_eq(ledger->seats[numbers[i]].room, i);
 		ck_assert_uint_eq(ledger->seats[numbers[i]].cursor, 10 * i);
+		ck_assert_uint_eq(ledger->seats[numbers[i]].order, 3 * i);
 	}
 	for (size_t i = 0; i < n; i++) {
 		ledger_give_seat(ledger, numbers[i]);
 		ck_assert_uint_eq(ledger->seats[numbers[i]].id, 0);
-		ck_assert_uint_eq(ledger_take_seat(ledger, 8, 1, 1), numbers[i]);
-		ck_assert_uint_eq(ledger_take_seat(ledger, 8, 1, 1), 0);
+		ck_assert_uint_eq(ledger_take_seat(ledger, 8, 1, 1, 1), numbers[i]);
+		ck_assert_uint_eq(ledger_take_seat(ledger, 8, 1, 1, 1), 0);
 	}
 	ledger_give_seat(ledger, 0);
 	ledger_free(ledger);
@@ -145,7 +146,7 @@ START_TEST(the_next_process_reads_it)
 
 	ck_assert_int_eq(ledger_new(1000, &ledger), 0);
 	entry = ledger_take_entry(ledger, 42);
-	seat = ledger_take_seat(ledger, 42, 3, 17);
+	seat = ledger_take_seat(ledger, 42, 3, 17, 5);
 	ledger_write_nick(&ledger->entries[entry], "anna");
 	ledger_set_idle(ledger, entry, true);
 	ledger->header->last_client = 50;
@@ -159,6 +160,7 @@ START_TEST(the_next_process_reads_it)
 	ck_assert_uint_eq(again->seats[seat].id, 42);
 	ck_assert_uint_eq(again->seats[seat].room, 3);
 	ck_assert_uint_eq(again->seats[seat].cursor, 17);
+	ck_assert_uint_eq(again->seats[seat].order, 5);
 	ledger_free(again);
 }
 END_TEST

@@ -196,6 +196,53 @@ START_TEST(test_rates)
 }
 END_TEST
 
+static json_int_t refused_with(const json_t *from, const char *error)
+{
+	const json_t *number = json_object_get(json_object_get(from, "refused_requests"), error);
+
+	ck_assert(json_is_integer(number));
+	return json_integer_value(number);
+}
+
+/* Requests are counted by their errors, each of which is told of, where there are requests. */
+START_TEST(test_refused_requests)
+{
+	struct stage stage;
+	json_t *all, *first;
+
+	stage_init(&stage);
+	stage.config.settings.service = SERVICE_CHAT;
+	stage.listeners.forgotten.refusals[CHAT_MUTED] = 5;
+	for (unsigned thread = 0; thread < THREADS; thread++) {
+		counters_add_reply(&stage.listener->counters[thread], CHAT_OK);
+		for (int error = CHAT_OK + 1; error < CHAT_ERRORS; error++)
+			for (int n = 0; n < error; n++)
+				counters_add_reply(&stage.listener->counters[thread],
+						   (enum chat_error)error);
+	}
+	all = stats(&stage);
+	first = json_array_get(json_object_get(all, "listeners"), 0);
+	for (int error = CHAT_OK + 1; error < CHAT_ERRORS; error++) {
+		const char *token = chat_error_token((enum chat_error)error);
+		const json_int_t n = (json_int_t)THREADS * error;
+
+		ck_assert_int_eq(refused_with(first, token), n);
+		ck_assert_int_eq(refused_with(all, token), n + (error == CHAT_MUTED ? 5 : 0));
+	}
+	ck_assert_uint_eq(json_object_size(json_object_get(all, "refused_requests")),
+			  CHAT_ERRORS - 1);
+	ck_assert_uint_eq(json_object_size(json_object_get(all, "refused")), 0);
+	json_decref(all);
+
+	stage.config.settings.service = SERVICE_TRANSFORM;
+	all = stats(&stage);
+	first = json_array_get(json_object_get(all, "listeners"), 0);
+	ck_assert_ptr_null(json_object_get(first, "refused_requests"));
+	json_decref(all);
+	listener_free(stage.listener);
+}
+END_TEST
+
 /* Every name under which something is counted as refused has a word, and each word is one. */
 START_TEST(test_reasons)
 {
@@ -232,5 +279,6 @@ int main(void)
 	harness_add(suite, test_workers);
 	harness_add(suite, test_rates);
 	harness_add(suite, test_reasons);
+	harness_add(suite, test_refused_requests);
 	return harness_main(suite);
 }

@@ -513,7 +513,7 @@ START_TEST(few_of_many_cost_little)
 	struct stat status;
 
 	(void)come(vault, 1);
-	(void)ledger_take_seat(vault_ledger(vault), 1, 1, 1);
+	(void)ledger_take_seat(vault_ledger(vault), 1, 1, 1, 1);
 	expect_range(1, 1, 0);
 	ck_assert_int_eq(fstat(vault_ledger(vault)->fd, &status), 0);
 	ck_assert_int_le(status.st_blocks, 64 * 1024 / 512);
