@@ -166,10 +166,17 @@ int config_add_room(struct config *config, const char *name, struct room_config 
 int config_load(const char *file, struct config **ret_config, struct config_problems *problems);
 
 /*
- * Loads a file as config_load() does, but makes the best of one that is wrong: *ret_config then has
- * the listeners with which nothing is wrong, and all else in it counts for nothing. For whoever
- * opens sockets ahead of the daemon, which decides. Returns 0 with a new *ret_config, -ENOENT,
- * -EACCES, … when the file cannot be read, or -ENOMEM.
+ * Loads a file as config_load() does, but asks nobody whether the users and groups of sockets
+ * exist. For whoever opens sockets ahead of the daemon, which decides: the name service may have to
+ * wait for that one.
+ */
+int config_load_early(const char *file, struct config **ret_config,
+		      struct config_problems *problems);
+
+/*
+ * Loads a file as config_load_early() does, but makes the best of one that is wrong: *ret_config
+ * then has the listeners with which nothing is wrong, and all else in it counts for nothing.
+ * Returns 0 with a new *ret_config, -ENOENT, -EACCES, … when the file cannot be read, or -ENOMEM.
  */
 int config_salvage(const char *file, struct config **ret_config, struct config_problems *problems);
 

@@ -399,11 +399,11 @@ static int read_file(struct reader *reader, const config_t *tree)
 	return r == 0 && missing ? read_builtin(reader, missing) : r;
 }
 
-int config_read_source(const struct source *source, struct config *config,
+int config_read_source(const struct source *source, bool early, struct config *config,
 		       struct config_problems *problems)
 {
 	struct reader reader = {
-		.reading = {.source = source, .problems = problems},
+		.reading = {.source = source, .problems = problems, .early = early},
 		.config = config,
 	};
 	config_t tree;

@@ -397,6 +397,21 @@ class Booted(Case):
         self.assertEqual(answer(("127.0.0.1", 5001), b"abc\n", 4), b"abc\n")
         self.assertEqual(listening_inode(5001), inode)
 
+    def test_keeps_nobody_waiting_for_a_group(self):
+        """Whoever knows it may have to ask the service manager, which waits for the generator."""
+        listener = '{ name = "file"; listen = "unix:file.sock"; framing = "line"; group = "GROUP"; }, '
+        text = small().replace("listeners: (", "listeners: (" + listener)
+        self.serve(text.replace("GROUP", "daemon"))
+        inode = listening_inode(5001)
+        CONF.write_text(text.replace("GROUP", "nobody-knows-it"))
+        systemctl("daemon-reload")
+        self.assertIn('group "nobody-knows-it" does not exist', self.retort("reload", status=1))
+        CONF.write_text(text.replace("GROUP", "daemon"))
+        systemctl("daemon-reload")
+        systemctl("restart", "retortd")
+        self.assertEqual(answer("/run/retort/file.sock", b"abc\n", 4), b"abc\n")
+        self.assertEqual(listening_inode(5001), inode)
+
     def test_minds_going_back_and_forth(self):
         """Between the two commands there may be any number of the first."""
         self.serve(small())
