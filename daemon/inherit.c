@@ -90,11 +90,12 @@ int inherit(struct inherited *ret_inherited)
 		struct inherited_socket *socket = &inherited.sockets[inherited.n];
 		int fd = SD_LISTEN_FDS_START + i, r;
 
-		if (keep_stored(&inherited.stored, names[i], fd)) {
+		/* First: what is stored is never listened on, while a listener may be named so. */
+		r = examine(fd, &socket->endpoint);
+		if (r < 0 && keep_stored(&inherited.stored, names[i], fd)) {
 			free(names[i]);
 			continue;
 		}
-		r = examine(fd, &socket->endpoint);
 		if (r < 0) {
 			log_write(LOG_NOT_INHERITED, NULL,
 				  "inherited descriptor %i (%s) is no socket to listen on: %s, "
@@ -117,18 +118,34 @@ bool inherited_serves(const struct inherited_socket *socket, const struct endpoi
 	return socket->fd >= 0 && endpoint_equal(&socket->endpoint, endpoint);
 }
 
-bool inherited_has_path(const struct inherited *inherited, const char *path)
+/* Finds the Unix socket at this path, unless it is taken; NULL: there is none. */
+static struct inherited_socket *find_path(const struct inherited *inherited, const char *path)
 {
 	for (size_t i = 0; i < inherited->n; i++) {
-		const struct inherited_socket *socket = &inherited->sockets[i];
+		struct inherited_socket *socket = &inherited->sockets[i];
 		const struct sockaddr_un *address =
 			(const struct sockaddr_un *)&socket->endpoint.socket;
 
 		if (socket->fd >= 0 && socket->endpoint.transport == TRANSPORT_UNIX &&
 		    strncmp(address->sun_path, path, sizeof(address->sun_path)) == 0)
-			return true;
+			return socket;
 	}
-	return false;
+	return NULL;
+}
+
+bool inherited_has_path(const struct inherited *inherited, const char *path)
+{
+	return find_path(inherited, path);
+}
+
+void inherited_drop_path(struct inherited *inherited, const char *path)
+{
+	struct inherited_socket *socket = find_path(inherited, path);
+
+	if (socket) {
+		closep(&socket->fd);
+		socket->fd = -1;
+	}
 }
 
 void inherited_done(struct inherited *inherited)

@@ -39,5 +39,8 @@ bool inherited_serves(const struct inherited_socket *socket, const struct endpoi
 /* Whether the service manager has opened the Unix socket at this path, and nobody has taken it. */
 bool inherited_has_path(const struct inherited *inherited, const char *path);
 
+/* Closes that socket without a word, if there is one: it was to be taken, and cannot be now. */
+void inherited_drop_path(struct inherited *inherited, const char *path);
+
 /* Closes what nobody has taken, with a warning for each that names it, and frees the rest. */
 void inherited_done(struct inherited *inherited);

@@ -326,6 +326,8 @@ static int open_all(struct server *server, struct inherited *inherited, struct s
 
 	if (status == 0)
 		status = open_control(server, inherited);
+	else if (server->options->control)
+		inherited_drop_path(inherited, server->options->control);
 	if (status == 0)
 		status = server_open_store(server, server->generation->config, ret_store);
 	door_count(&server->door);

@@ -505,6 +505,71 @@ START_TEST(inherited_name_before_address)
 }
 END_TEST
 
+/* Listeners may be called what the daemon calls its own in the file descriptor store. */
+START_TEST(inherited_by_names_of_the_store)
+{
+	static const char *const names[] = {"retort-clients", "retort-state", "retort-safe-1",
+					    "retort-ledger"};
+	enum { N = ARRAY_SIZE(names) };
+	char config[1024] = "listeners: (", text[128], address[64];
+	struct server server;
+	unsigned ports[N];
+	int listening[N];
+
+	for (int i = 0; i < N; i++) {
+		listening[i] = tcp_listener(&ports[i]);
+		(void)sprintf(text,
+			      "%s{ name = \"%s\"; framing = \"line\"; "
+			      "listen = \"tcp://127.0.0.1:%u\"; }",
+			      i > 0 ? ", " : "", names[i], ports[i]);
+		(void)strcat(config, text);
+	}
+	(void)strcat(config, ");");
+	server_init(&server);
+	server_start(&server, &(struct server_setup){.config = config,
+						     .fds = listening,
+						     .n_fds = N,
+						     .fd_names = "retort-clients:retort-state:"
+								 "retort-safe-1:retort-ledger"});
+	for (int i = 0; i < N; i++) {
+		CLEANUP(closep) int fd = -1;
+
+		(void)close(listening[i]); /* the daemon's own is left */
+		(void)sprintf(address, "tcp://127.0.0.1:%u", ports[i]);
+		fd = connect_to(address);
+		send_text(fd, "abc\n");
+		expect_text(fd, "abc\n");
+	}
+	server_stop(&server);
+}
+END_TEST
+
+/* What has its listener is not said to have none, when it is another that cannot be opened. */
+START_TEST(inherited_in_vain)
+{
+	char path[SERVER_PATH_MAX + 16], config[256];
+	CLEANUP(closep) int listening = -1, busy = -1;
+	struct server server;
+	unsigned port;
+
+	busy = tcp_listener(&port);
+	(void)sprintf(config, "listeners: ({ name = \"a\"; listen = \"tcp://127.0.0.1:%u\"; });",
+		      port);
+	server_init(&server);
+	(void)sprintf(path, "%s/control.sock", server.directory);
+	listening = unix_socket(path, true);
+	server_run(&server,
+		   &(struct server_setup){.config = config,
+					  .fds = &listening,
+					  .n_fds = 1,
+					  .fd_names = "retortd.socket"},
+		   EX_UNAVAILABLE);
+	assert_logged(&server, "a: ");
+	ck_assert_uint_eq(server_count_log(&server, "belongs to no listener"), 0);
+	server_done(&server);
+}
+END_TEST
+
 /* Expects a reload of this configuration to be refused with these words, and to change nothing. */
 static void expect_not_reloaded(struct server *server, const char *config, const char *words)
 {
@@ -667,6 +732,8 @@ int main(void)
 	harness_add(suite, no_address_of_a_name);
 	harness_add(suite, inherited_by_name_and_by_address);
 	harness_add(suite, inherited_name_before_address);
+	harness_add(suite, inherited_by_names_of_the_store);
+	harness_add(suite, inherited_in_vain);
 	harness_add(suite, inherited_is_the_managers);
 	harness_add(suite, inherited_control_socket);
 	harness_add(suite, inherited_datagrams);
