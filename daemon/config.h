@@ -120,6 +120,8 @@ struct config {
 	int log_level;		  /* LOG_ERR to LOG_DEBUG of syslog(3) */
 	uint64_t max_clients;	  /* of the whole daemon; 0: what the open-files limit allows */
 	bool crash_safe;	  /* connections outlive a process that is killed */
+	char *workers_place;	  /* where it is said, "FILE:LINE"; NULL: in no file; owned */
+	char *crash_safe_place;	  /* likewise */
 	struct settings defaults; /* what a listener has that says nothing else */
 	struct listener_config *listeners;
 	size_t n_listeners;
