@@ -21,6 +21,8 @@
 #include "server_state.h"
 #include "util.h"
 
+#define STOPPING_STATUS "Stopping, %" PRIu64 " clients"
+
 enum {
 	STATUS_SECONDS = 10, /* between two status lines for the service manager */
 	STOP_MARGIN = 2000,  /* milliseconds for all that an end takes beside draining */
@@ -54,6 +56,10 @@ static void tell_status(struct server *server)
 	server->messages = messages;
 	server->rate = (messages - before) / STATUS_SECONDS;
 	report_rates(&server->listeners, STATUS_SECONDS);
+	if (server->stopping) {
+		(void)sd_notifyf(false, "STATUS=" STOPPING_STATUS, server->door.clients);
+		return;
+	}
 	(void)sd_notifyf(
 		false, "STATUS=%" PRIu64 " clients, %" PRIu64 " rooms, %" PRIu64 " messages/s",
 		server->door.clients,
@@ -183,8 +189,7 @@ void server_drain(struct server *server)
 {
 	/* Whatever TimeoutStopSec= is: what the configuration promises to clients comes first. */
 	(void)sd_notifyf(false,
-			 "STOPPING=1\nSTATUS=Stopping, %" PRIu64
-			 " clients\nEXTEND_TIMEOUT_USEC=%" PRIu64,
+			 "STOPPING=1\nSTATUS=" STOPPING_STATUS "\nEXTEND_TIMEOUT_USEC=%" PRIu64,
 			 server->door.clients, (longest_drain(server) + STOP_MARGIN) * 1000);
 	door_close(&server->door);
 	listeners_close(&server->listeners);
