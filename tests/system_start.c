@@ -570,6 +570,53 @@ START_TEST(inherited_in_vain)
 }
 END_TEST
 
+/* As in a service that has no network of its own, for this process and its children. */
+static bool lose_network(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 4),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET6, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAFNOSUPPORT),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog filter = {ARRAY_SIZE(code), code};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+/* What the service manager could not open, this process cannot either: that one knows why. */
+START_TEST(not_opened_by_the_manager)
+{
+	CLEANUP(closep) int listening = -1;
+	char path[SERVER_PATH_MAX + 16];
+	struct server server;
+
+	server_init(&server);
+	if (!lose_network()) {
+		harness_skip("no system calls of our own here");
+		server_done(&server);
+		return;
+	}
+	(void)sprintf(path, "%s/control.sock", server.directory);
+	listening = unix_socket(path, true);
+	server_run(&server,
+		   &(struct server_setup){.config = "listeners: ({ name = \"up\"; "
+						    "listen = \"tcp://localhost:7007\"; });",
+					  .fds = &listening,
+					  .n_fds = 1,
+					  .fd_names = "retortd.socket"},
+		   EX_UNAVAILABLE);
+	assert_logged(&server, "the service manager has not opened tcp://127.0.0.1:7007: "
+			       "'systemctl status retortd-up.socket' says why");
+	ck_assert_uint_eq(server_count_log(&server, "this host"), 0);
+	server_done(&server);
+}
+END_TEST
+
 /* Expects a reload of this configuration to be refused with these words, and to change nothing. */
 static void expect_not_reloaded(struct server *server, const char *config, const char *words)
 {
@@ -734,6 +781,7 @@ int main(void)
 	harness_add(suite, inherited_name_before_address);
 	harness_add(suite, inherited_by_names_of_the_store);
 	harness_add(suite, inherited_in_vain);
+	harness_add(suite, not_opened_by_the_manager);
 	harness_add(suite, inherited_is_the_managers);
 	harness_add(suite, inherited_control_socket);
 	harness_add(suite, inherited_datagrams);

@@ -19,6 +19,7 @@ DROP_INS = Path("/run/systemd/system")
 SAMPLE = CONF.read_text()
 REMEDY = "'systemctl daemon-reload && systemctl restart retortd'"
 LISTENING = "2cdee123486f499ab9abd07a935e72da"  # MESSAGE_IDs, as in the catalog
+CANNOT_LISTEN = "de8f7af1faa64da6821dff069ac44c92"
 CONNECTED = "75a00667784d422784296710207bda7f"
 GONE = "1d1d92cca5d44864bc187504a4348900"
 MALFORMED = "413b6a6b497f4f9cbb262fbbdc5a505d"
@@ -411,6 +412,22 @@ class Booted(Case):
         systemctl("restart", "retortd")
         self.assertEqual(answer("/run/retort/file.sock", b"abc\n", 4), b"abc\n")
         self.assertEqual(listening_inode(5001), inode)
+
+    def test_says_where_to_look_when_a_port_is_taken(self):
+        with socket.create_server(("127.0.0.1", 5001)):
+            CONF.write_text(small())
+            systemctl("daemon-reload")
+            systemctl("restart", "retortd", status=1)
+            said = [entry["MESSAGE"] for entry in journal(f"MESSAGE_ID={CANNOT_LISTEN}")]
+            self.assertTrue(said[0].startswith("a: the service manager has not opened tcp://"
+                                               "127.0.0.1:5001: 'systemctl status "
+                                               "retortd-a.socket' says why"), said)
+            self.assertIn("Address already in use",
+                          systemctl("status", "retortd-a.socket", status=None))
+        stop()
+        systemctl("reset-failed")
+        systemctl("start", "retortd")
+        self.assertEqual(answer(("127.0.0.1", 5001), b"abc\n", 4), b"abc\n")
 
     def test_minds_going_back_and_forth(self):
         """Between the two commands there may be any number of the first."""
