@@ -118,6 +118,49 @@ bool inherited_serves(const struct inherited_socket *socket, const struct endpoi
 	return socket->fd >= 0 && endpoint_equal(&socket->endpoint, endpoint);
 }
 
+static bool is_wildcard(const struct endpoint *endpoint)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&endpoint->socket;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&endpoint->socket;
+
+	return endpoint->socket.ss_family == AF_INET ? v4->sin_addr.s_addr == INADDR_ANY
+						     : IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr);
+}
+
+/*
+ * Whether a socket is bound where it is wanted. To a service without a network, "*" seems to be of
+ * IPv4 alone.
+ */
+static bool is_bound_at(const struct endpoint *bound, const struct endpoint *wanted)
+{
+	if (bound->transport != wanted->transport)
+		return false;
+	if (endpoint_equal(bound, wanted))
+		return true;
+	return wanted->transport != TRANSPORT_UNIX &&
+	       (endpoint_port(wanted) == 0 || (endpoint_port(bound) == endpoint_port(wanted) &&
+					       is_wildcard(bound) && is_wildcard(wanted)));
+}
+
+bool inherited_is_at(const struct inherited *inherited, const char *name,
+		     const struct address *address)
+{
+	CLEANUP(freep) char *directory = runtime_directory();
+	CLEANUP(freep) struct endpoint *wanted = NULL;
+	const char *problem;
+	size_t n = 0;
+
+	if ((address_is_relative(address) && !directory) ||
+	    address_resolve(address, true, directory, &wanted, &n, &problem) < 0)
+		return true;
+	for (size_t i = 0; i < inherited->n; i++)
+		for (size_t j = 0; j < n; j++)
+			if (strcmp(inherited->sockets[i].name, name) == 0 &&
+			    is_bound_at(&inherited->sockets[i].endpoint, &wanted[j]))
+				return true;
+	return false;
+}
+
 /* Finds the Unix socket at this path, unless it is taken; NULL: there is none. */
 static struct inherited_socket *find_path(const struct inherited *inherited, const char *path)
 {

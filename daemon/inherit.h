@@ -36,6 +36,13 @@ int inherit(struct inherited *ret_inherited);
  */
 bool inherited_serves(const struct inherited_socket *socket, const struct endpoint *endpoint);
 
+/*
+ * Whether one of the sockets of this name, taken or not, is bound where an address of the
+ * configuration says. When that cannot be known, yes.
+ */
+bool inherited_is_at(const struct inherited *inherited, const char *name,
+		     const struct address *address);
+
 /* Whether the service manager has opened the Unix socket at this path, and nobody has taken it. */
 bool inherited_has_path(const struct inherited *inherited, const char *path);
 

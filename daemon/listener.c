@@ -462,6 +462,21 @@ static int open_address(struct listener *listener, const struct listener_config 
 	return status;
 }
 
+/* Says so when the service manager has opened a listener's sockets, but not where it is to be. */
+static void warn_of_elsewhere(const struct listener *listener, const struct address *address,
+			      const struct inherited *inherited)
+{
+	const struct log_about me = about(listener);
+	char text[ADDRESS_TEXT_MAX], service[OWN_SERVICE_MAX];
+
+	if (!inherited_is_at(inherited, listener->name, address))
+		log_write(
+			LOG_ELSEWHERE, &me,
+			"the service manager has opened sockets for it, but not at %s: 'systemctl "
+			"daemon-reload && systemctl restart %s' does it",
+			address_format(address, text), own_service(service));
+}
+
 int listener_open(struct listener *listener, const struct listener_config *config,
 		  struct inherited *inherited, const struct list *others, struct list *ret_sockets)
 {
@@ -484,8 +499,10 @@ int listener_open(struct listener *listener, const struct listener_config *confi
 
 		/* Sockets that the manager opened in the listener's name stand for all its
 		   addresses of their transport, wherever they are bound. */
-		if (taken[address->transport])
+		if (taken[address->transport]) {
+			warn_of_elsewhere(listener, address, inherited);
 			continue;
+		}
 		if (address_is_relative(address)) {
 			/* Where it could not be made, binding will say what is wrong. */
 			directory = paths_make_runtime_directory();

@@ -473,6 +473,7 @@ START_TEST(inherited_by_name_and_by_address)
 	assert_logged(&server, "stranger");
 	assert_logged(&server, unknown_address);
 	assert_logged(&server, "warning");
+	ck_assert_uint_eq(server_count_log(&server, "but not at"), 0);
 	server_stop(&server);
 }
 END_TEST
@@ -497,6 +498,10 @@ START_TEST(inherited_name_before_address)
 	fd = connect_to(address);
 	send_text(fd, "abc\n");
 	expect_text(fd, "abc\n");
+	/* Else whoever has only edited the address would wonder. */
+	assert_logged(&server, "a: the service manager has opened sockets for it, but not at "
+			       "unix:own.sock: 'systemctl daemon-reload && systemctl restart "
+			       "retortd' does it");
 	server_signal(&server, SIGTERM);
 	server_assert_ended(&server, 0);
 	/* The file is the manager's, not ours to remove. */

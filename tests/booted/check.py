@@ -19,6 +19,7 @@ DROP_INS = Path("/run/systemd/system")
 SAMPLE = CONF.read_text()
 REMEDY = "'systemctl daemon-reload && systemctl restart retortd'"
 LISTENING = "2cdee123486f499ab9abd07a935e72da"  # MESSAGE_IDs, as in the catalog
+ELSEWHERE = "41cf36bac0b947dba30870aba4b9834d"
 CANNOT_LISTEN = "de8f7af1faa64da6821dff069ac44c92"
 CONNECTED = "75a00667784d422784296710207bda7f"
 GONE = "1d1d92cca5d44864bc187504a4348900"
@@ -428,6 +429,25 @@ class Booted(Case):
         systemctl("reset-failed")
         systemctl("start", "retortd")
         self.assertEqual(answer(("127.0.0.1", 5001), b"abc\n", 4), b"abc\n")
+
+    def test_says_when_the_manager_was_not_told(self):
+        """Whoever restarts it after an edit, and nothing else, is not to think that all is well."""
+        self.serve(small())
+        systemctl("daemon-reload")  # else the one that follows such a restart may come late
+        wait_for(lambda: "retortd-settle" not in systemctl("list-jobs") and
+                 properties("retortd-settle.service", "ActiveState") == "inactive",
+                 "all is settled")
+        CONF.write_text(small('"tcp://localhost:5003"'))
+        systemctl("restart", "retortd")
+        said = [entry["MESSAGE"] for entry in journal(f"MESSAGE_ID={ELSEWHERE}")]
+        self.assertEqual(said, ["a: the service manager has opened sockets for it, but not at "
+                                f"tcp://localhost:5003: {REMEDY} does it"])
+        self.assertTrue(refuses(("127.0.0.1", 5003)))
+        self.mark_journal()
+        self.serve(small('"tcp://localhost:5003", "tcp://*:5004", "tcp://[::]:5005", '
+                         '"udp://*:5004", "unix:a.sock", "unix:@a", "unix:/run/retort/b.sock"'))
+        self.assertEqual(answer(("127.0.0.1", 5003), b"abc\n", 4), b"abc\n")
+        self.assertEqual(journal(f"MESSAGE_ID={ELSEWHERE}"), [])
 
     def test_minds_going_back_and_forth(self):
         """Between the two commands there may be any number of the first."""
