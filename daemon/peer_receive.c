@@ -173,6 +173,7 @@ void peer_handle_kept(struct peer *peer, struct bytes more, bool eager)
 	handle_and_send(peer, windows, eager);
 	if (peer->state != PEER_SERVING) {
 		buffer_done(&peer->input);
+		peer->scanned = 0;
 		return;
 	}
 	buffer_consume(&peer->input, peer->input.len - windows[0].len);
