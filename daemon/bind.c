@@ -196,6 +196,19 @@ static const struct reason {
 	 NULL},
 };
 
+bool bind_has_network(void)
+{
+	static const int families[] = {AF_INET, AF_INET6};
+
+	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+		CLEANUP(closep) int fd = socket(families[i], SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+		if (fd >= 0 || errno != EAFNOSUPPORT)
+			return true;
+	}
+	return false;
+}
+
 /* Whether holder_find() has found this very process. */
 static bool is_self(const char *holder)
 {

@@ -52,6 +52,9 @@ int bind_adopt(const struct endpoint *endpoint, int fd);
  */
 void bind_remove(const struct endpoint *endpoint, const struct bind_made *made);
 
+/* Whether this process may open sockets of the internet at all, of whatever version. */
+bool bind_has_network(void);
+
 enum { BIND_EXPLANATION_MAX = 512 };
 
 /*

@@ -74,6 +74,8 @@ void config_free(struct config *config)
 	for (size_t i = 0; i < config->n_listeners; i++)
 		listener_done(&config->listeners[i]);
 	free(config->listeners);
+	free(config->workers_place);
+	free(config->crash_safe_place);
 	free(config->defaults.greeting);
 	chat_done(&config->chat);
 	free(config);

@@ -120,6 +120,8 @@ struct config {
 	int log_level;		  /* LOG_ERR to LOG_DEBUG of syslog(3) */
 	uint64_t max_clients;	  /* of the whole daemon; 0: what the open-files limit allows */
 	bool crash_safe;	  /* connections outlive a process that is killed */
+	char *workers_place;	  /* where it is said, "FILE:LINE"; NULL: in no file; owned */
+	char *crash_safe_place;	  /* likewise */
 	struct settings defaults; /* what a listener has that says nothing else */
 	struct listener_config *listeners;
 	size_t n_listeners;
@@ -166,10 +168,17 @@ int config_add_room(struct config *config, const char *name, struct room_config 
 int config_load(const char *file, struct config **ret_config, struct config_problems *problems);
 
 /*
- * Loads a file as config_load() does, but makes the best of one that is wrong: *ret_config then has
- * the listeners with which nothing is wrong, and all else in it counts for nothing. For whoever
- * opens sockets ahead of the daemon, which decides. Returns 0 with a new *ret_config, -ENOENT,
- * -EACCES, … when the file cannot be read, or -ENOMEM.
+ * Loads a file as config_load() does, but asks nobody whether the users and groups of sockets
+ * exist. For whoever opens sockets ahead of the daemon, which decides: the name service may have to
+ * wait for that one.
+ */
+int config_load_early(const char *file, struct config **ret_config,
+		      struct config_problems *problems);
+
+/*
+ * Loads a file as config_load_early() does, but makes the best of one that is wrong: *ret_config
+ * then has the listeners with which nothing is wrong, and all else in it counts for nothing.
+ * Returns 0 with a new *ret_config, -ENOENT, -EACCES, … when the file cannot be read, or -ENOMEM.
  */
 int config_salvage(const char *file, struct config **ret_config, struct config_problems *problems);
 

@@ -25,7 +25,7 @@ static void config_freep(struct config **config)
 }
 
 /* Makes a configuration of a source that was read with r, when problems are no more than before. */
-static int load_source(int r, const struct source *source, size_t n_problems,
+static int load_source(int r, const struct source *source, bool early, size_t n_problems,
 		       struct config **ret_config, struct config_problems *problems)
 {
 	CLEANUP(config_freep) struct config *config = NULL;
@@ -34,7 +34,7 @@ static int load_source(int r, const struct source *source, size_t n_problems,
 		return r;
 	r = config_new(&config);
 	if (r == 0)
-		r = config_read_source(source, config, problems);
+		r = config_read_source(source, early, config, problems);
 	if (r == 0 && problems->n > n_problems)
 		r = -EINVAL;
 	if (r == 0)
@@ -42,14 +42,26 @@ static int load_source(int r, const struct source *source, size_t n_problems,
 	return r;
 }
 
-int config_load(const char *file, struct config **ret_config, struct config_problems *problems)
+static int load_file(const char *file, bool early, struct config **ret_config,
+		     struct config_problems *problems)
 {
 	CLEANUP(source_done) struct source source = {0};
 	size_t n_problems = problems->n;
 	int r;
 
 	r = source_read_file(&source, file, problems);
-	return load_source(r, &source, n_problems, ret_config, problems);
+	return load_source(r, &source, early, n_problems, ret_config, problems);
+}
+
+int config_load(const char *file, struct config **ret_config, struct config_problems *problems)
+{
+	return load_file(file, false, ret_config, problems);
+}
+
+int config_load_early(const char *file, struct config **ret_config,
+		      struct config_problems *problems)
+{
+	return load_file(file, true, ret_config, problems);
 }
 
 int config_salvage(const char *file, struct config **ret_config, struct config_problems *problems)
@@ -65,7 +77,7 @@ int config_salvage(const char *file, struct config **ret_config, struct config_p
 	if (r == 0)
 		r = config_new(&config);
 	if (r == 0)
-		r = config_read_source(&source, config, problems);
+		r = config_read_source(&source, true, config, problems);
 	if (r < 0)
 		return r;
 	/* What could not be read may have said that there are others than those built in. */
@@ -82,7 +94,7 @@ int config_load_text(const char *name, const char *text, size_t len, struct conf
 	int r;
 
 	r = source_read_text(&source, name, text, len, problems);
-	return load_source(r, &source, n_problems, ret_config, problems);
+	return load_source(r, &source, false, n_problems, ret_config, problems);
 }
 
 int config_load_builtin(struct config **ret_config)

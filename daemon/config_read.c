@@ -379,6 +379,26 @@ static struct place place_of(const struct reader *reader, const config_t *tree, 
 }
 
 /* Reads a whole file. A listener takes over what the file says, wherever it says it. */
+/* Notes where a key of the file stands; when it is not there, in which file it is not. */
+static int note_place(const struct reader *reader, const config_t *tree, const char *key,
+		      char **ret_text)
+{
+	struct place place = place_of(reader, tree, key);
+	int n;
+
+	if (place.line > 0)
+		n = asprintf(ret_text, "%s:%u", place.file ?: "", place.line);
+	else if ((place = source_place(reader->reading.source, 1)).file)
+		n = asprintf(ret_text, "%s", place.file);
+	else
+		return 0;
+	if (n < 0) {
+		*ret_text = NULL; /* undefined after a failure */
+		return -ENOMEM;
+	}
+	return 0;
+}
+
 static int read_file(struct reader *reader, const config_t *tree)
 {
 	const config_setting_t *listeners = config_lookup(tree, "listeners");
@@ -390,6 +410,10 @@ static int read_file(struct reader *reader, const config_t *tree)
 	reader->config->defaults.max_requests = reader->config->chat.max_requests;
 	reader->greeting = place_of(reader, tree, "greeting");
 	reader->max_message = place_of(reader, tree, "max_message");
+	if (r == 0)
+		r = note_place(reader, tree, "workers", &reader->config->workers_place);
+	if (r == 0)
+		r = note_place(reader, tree, "crash_safe", &reader->config->crash_safe_place);
 	if (r == 0 && listeners)
 		r = read_listeners(reader, listeners);
 	if (!listeners)
@@ -399,11 +423,11 @@ static int read_file(struct reader *reader, const config_t *tree)
 	return r == 0 && missing ? read_builtin(reader, missing) : r;
 }
 
-int config_read_source(const struct source *source, struct config *config,
+int config_read_source(const struct source *source, bool early, struct config *config,
 		       struct config_problems *problems)
 {
 	struct reader reader = {
-		.reading = {.source = source, .problems = problems},
+		.reading = {.source = source, .problems = problems, .early = early},
 		.config = config,
 	};
 	config_t tree;

@@ -6,6 +6,7 @@
  * way of quantity.h, and come out in its words.
  */
 
+#include <ctype.h>
 #include <errno.h>
 #include <grp.h>
 #include <inttypes.h>
@@ -298,6 +299,20 @@ static bool is_id(const char *text)
 	       strtoull(text, NULL, 10) < (uint64_t)(uid_t)-1;
 }
 
+/* Whether it can be the name of a user or group, of which it is not known yet whether it is one. */
+static bool is_account_name(const char *text)
+{
+	const size_t len = strlen(text);
+
+	if (len == 0 || strchr("- ", text[0]) || text[len - 1] == ' ' ||
+	    strspn(text, "0123456789") == len)
+		return false;
+	for (const char *c = text; *c; c++)
+		if (iscntrl((unsigned char)*c) || *c == ':' || *c == '/')
+			return false;
+	return true;
+}
+
 static int value_account(const struct reading *reading, const config_setting_t *setting,
 			 const char *example, bool exists(const char *), char **ret_name)
 {
@@ -311,7 +326,7 @@ static int value_account(const struct reading *reading, const config_setting_t *
 	else
 		return value_wrong_type(reading, setting, "a name or a number", example);
 
-	if (!is_id(text) && !exists(text))
+	if (!is_id(text) && !(reading->early ? is_account_name(text) : exists(text)))
 		return config_problem(
 			reading->problems, reading_place(reading, setting),
 			"%s \"%.64s\" does not exist on this system; create it, or name "

@@ -20,6 +20,7 @@
 struct reading {
 	const struct source *source;
 	struct config_problems *problems;
+	bool early; /* not all users and groups are known yet: any may exist */
 };
 
 struct place reading_place(const struct reading *reading, const config_setting_t *setting);
@@ -58,7 +59,7 @@ int value_name(const struct reading *reading, const config_setting_t *setting, c
 int value_mode(const struct reading *reading, const config_setting_t *setting, const char *example,
 	       mode_t *ret_mode);
 
-/* The name or number of a user or group that exists here; malloc()ed. */
+/* The name or number of a user or group that exists here, unless it is early; malloc()ed. */
 int value_user(const struct reading *reading, const config_setting_t *setting, const char *example,
 	       char **ret_user);
 int value_group(const struct reading *reading, const config_setting_t *setting, const char *example,

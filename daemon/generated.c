@@ -82,7 +82,7 @@ int generated_load(const char *directory, const struct instance *instance,
 	CLEANUP(paths_done) struct paths paths;
 	int r = paths_init(&paths, directory, "retortd", instance, ".conf");
 
-	return r < 0 ? r : config_load(paths.whole, ret_config, &problems);
+	return r < 0 ? r : config_load_early(paths.whole, ret_config, &problems);
 }
 
 int generated_keep(const char *directory, const struct instance *instance,

@@ -315,7 +315,7 @@ static int load(const struct instance *instance, struct config **ret_config,
 		*ret_config = NULL;
 		return 0;
 	}
-	r = config_load(instance->file, ret_config, problems);
+	r = config_load_early(instance->file, ret_config, problems);
 	if (r == 0)
 		keep(instance, *ret_config);
 	if (r == 0 || r == -ENOMEM)
@@ -463,7 +463,12 @@ int main(int argc, char **argv)
 			    stderr);
 		return EX_USAGE;
 	}
-	/* Names are looked up here, and not where it takes a network that is not there yet. */
+	/*
+	 * Names are looked up here, and not where it takes a network that is not there yet, or a
+	 * service: the service manager starts none, and gives no answer itself, until this ends.
+	 */
 	(void)__nss_configure_lookup("hosts", "files myhostname");
+	(void)__nss_configure_lookup("passwd", "files");
+	(void)__nss_configure_lookup("group", "files");
 	return generate(argv[optind]) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -103,11 +103,12 @@ int inherit(struct inherited *ret_inherited)
 		struct inherited_socket *socket = &inherited.sockets[inherited.n];
 		int fd = SD_LISTEN_FDS_START + i, r;
 
-		if (keep_stored(&inherited.stored, names[i], fd)) {
+		/* First: what is stored is never listened on, while a listener may be named so. */
+		r = examine(fd, &socket->endpoint);
+		if (r < 0 && keep_stored(&inherited.stored, names[i], fd)) {
 			free(names[i]);
 			continue;
 		}
-		r = examine(fd, &socket->endpoint);
 		if (r < 0) {
 			log_write(LOG_NOT_INHERITED, NULL,
 				  "inherited descriptor %i (%s) is no socket to listen on: %s, "
@@ -150,18 +151,77 @@ bool inherited_serves(const struct inherited_socket *socket, const char *listene
 		endpoint_equal(&any, endpoint));
 }
 
-bool inherited_has_path(const struct inherited *inherited, const char *path)
+static bool is_wildcard(const struct endpoint *endpoint)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&endpoint->socket;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&endpoint->socket;
+
+	return endpoint->socket.ss_family == AF_INET ? v4->sin_addr.s_addr == INADDR_ANY
+						     : IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr);
+}
+
+/*
+ * Whether a socket is bound where it is wanted. To a service without a network, "*" seems to be of
+ * IPv4 alone.
+ */
+static bool is_bound_at(const struct endpoint *bound, const struct endpoint *wanted)
+{
+	if (bound->transport != wanted->transport)
+		return false;
+	if (endpoint_equal(bound, wanted))
+		return true;
+	return wanted->transport != TRANSPORT_UNIX &&
+	       (endpoint_port(wanted) == 0 || (endpoint_port(bound) == endpoint_port(wanted) &&
+					       is_wildcard(bound) && is_wildcard(wanted)));
+}
+
+bool inherited_is_at(const struct inherited *inherited, const char *name,
+		     const struct address *address)
+{
+	CLEANUP(freep) char *directory = runtime_directory();
+	CLEANUP(freep) struct endpoint *wanted = NULL;
+	const char *problem;
+	size_t n = 0;
+
+	if ((address_is_relative(address) && !directory) ||
+	    address_resolve(address, true, directory, &wanted, &n, &problem) < 0)
+		return true;
+	for (size_t i = 0; i < inherited->n; i++)
+		for (size_t j = 0; j < n; j++)
+			if (strcmp(inherited->sockets[i].name, name) == 0 &&
+			    is_bound_at(&inherited->sockets[i].endpoint, &wanted[j]))
+				return true;
+	return false;
+}
+
+/* Finds the Unix socket at this path, unless it is taken; NULL: there is none. */
+static struct inherited_socket *find_path(const struct inherited *inherited, const char *path)
 {
 	for (size_t i = 0; i < inherited->n; i++) {
-		const struct inherited_socket *socket = &inherited->sockets[i];
+		struct inherited_socket *socket = &inherited->sockets[i];
 		const struct sockaddr_un *address =
 			(const struct sockaddr_un *)&socket->endpoint.socket;
 
 		if (socket->fd >= 0 && socket->endpoint.transport == TRANSPORT_UNIX &&
 		    strncmp(address->sun_path, path, sizeof(address->sun_path)) == 0)
-			return true;
+			return socket;
 	}
-	return false;
+	return NULL;
+}
+
+bool inherited_has_path(const struct inherited *inherited, const char *path)
+{
+	return find_path(inherited, path);
+}
+
+void inherited_drop_path(struct inherited *inherited, const char *path)
+{
+	struct inherited_socket *socket = find_path(inherited, path);
+
+	if (socket) {
+		closep(&socket->fd);
+		socket->fd = -1;
+	}
 }
 
 static void log_dropped(const struct inherited_socket *socket)

@@ -40,11 +40,21 @@ int inherit(struct inherited *ret_inherited);
 bool inherited_serves(const struct inherited_socket *socket, const char *listener,
 		      const struct endpoint *endpoint);
 
+/*
+ * Whether one of the sockets of this name, taken or not, is bound where an address of the
+ * configuration says. When that cannot be known, yes.
+ */
+bool inherited_is_at(const struct inherited *inherited, const char *name,
+		     const struct address *address);
+
 /* Whether the service manager has opened the Unix socket at this path, and nobody has taken it. */
 bool inherited_has_path(const struct inherited *inherited, const char *path);
 
 /* Closes a socket of the last process's own, and has the manager drop it, which takes a while. */
 void inherited_drop(struct inherited_socket *socket);
+
+/* Closes that socket without a word, if there is one: it was to be taken, and cannot be now. */
+void inherited_drop_path(struct inherited *inherited, const char *path);
 
 /*
  * Closes what nobody has taken, and frees the rest. Each is logged, with a warning unless it is the

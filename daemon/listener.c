@@ -10,6 +10,7 @@
 #include <sysexits.h>
 
 #include "log.h"
+#include "own_service.h"
 #include "paths.h"
 #include "util.h"
 
@@ -341,15 +342,39 @@ static int open_bound(struct listener *listener, const struct listener_config *c
 	return status;
 }
 
+/*
+ * Logs why an endpoint cannot be bound. Where the service manager opens the sockets and this
+ * service has no network, it is the manager that could not. Returns an exit status.
+ */
+static int explain_unbound(const struct listener *listener, const struct endpoint *endpoint,
+			   bool is_managers, int error)
+{
+	char explanation[BIND_EXPLANATION_MAX], text[ADDRESS_TEXT_MAX], unit[OWN_SERVICE_MAX];
+	const struct log_about me = about(listener);
+	int status = bind_explain(endpoint, error, explanation);
+
+	if (!is_managers) {
+		log_write(LOG_CANNOT_LISTEN, &me, "%s", explanation);
+		return status;
+	}
+	log_write(LOG_CANNOT_LISTEN, &me,
+		  "the service manager has not opened %s: 'systemctl status %s' says why; if there "
+		  "is no such unit, 'systemctl daemon-reload' makes it",
+		  endpoint_format(endpoint, text), own_socket_unit(listener->name, unit));
+	return EX_UNAVAILABLE;
+}
+
 /* Opens one endpoint. Returns 0 or an exit status; what is wrong has been logged. */
 static int open_endpoint(struct listener *listener, const struct listener_config *config,
-			 const struct endpoint *endpoint, bool has_v4, const struct list *others,
+			 const struct endpoint *endpoint, bool has_v4,
+			 const struct inherited *inherited, const struct list *others,
 			 struct list *sockets)
 {
 	const struct log_about me = about(listener);
-	char explanation[BIND_EXPLANATION_MAX], text[ADDRESS_TEXT_MAX];
 	const char *rival = find_rival(others, endpoint);
+	char text[ADDRESS_TEXT_MAX];
 	struct bind_made made;
+	bool is_managers;
 	int fd, r, status;
 
 	if (rival) {
@@ -369,14 +394,13 @@ static int open_endpoint(struct listener *listener, const struct listener_config
 		}
 		return status;
 	}
-	if (is_dispensable(endpoint, has_v4, r)) {
+	is_managers = inherited->n > 0 && !bind_has_network();
+	if (!is_dispensable(endpoint, has_v4, r))
+		return explain_unbound(listener, endpoint, is_managers, r);
+	if (!is_managers)
 		log_write(LOG_NO_FAMILY, &me, "this host has no IPv6, doing without %s",
 			  endpoint_format(endpoint, text));
-		return 0;
-	}
-	status = bind_explain(endpoint, r, explanation);
-	log_write(LOG_CANNOT_LISTEN, &me, "%s", explanation);
-	return status;
+	return 0;
 }
 
 /* Takes the inherited socket of one endpoint, or opens one. Returns as open_endpoint() does. */
@@ -390,7 +414,8 @@ static int get_endpoint(struct listener *listener, const struct listener_config 
 	int r;
 
 	if (!socket)
-		return open_endpoint(listener, config, endpoint, has_v4, others, sockets);
+		return open_endpoint(listener, config, endpoint, has_v4, inherited, others,
+				     sockets);
 	r = take_inherited(listener, socket, sockets);
 	if (r == 0)
 		return 0;
@@ -465,6 +490,21 @@ void listener_want(const struct listener_config *config, struct inherited *inher
 			want_address(config, &config->addresses[i], inherited);
 }
 
+/* Says so when the service manager has opened a listener's sockets, but not where it is to be. */
+static void warn_of_elsewhere(const struct listener *listener, const struct address *address,
+			      const struct inherited *inherited)
+{
+	const struct log_about me = about(listener);
+	char text[ADDRESS_TEXT_MAX], service[OWN_SERVICE_MAX];
+
+	if (!inherited_is_at(inherited, listener->name, address))
+		log_write(
+			LOG_ELSEWHERE, &me,
+			"the service manager has opened sockets for it, but not at %s: 'systemctl "
+			"daemon-reload && systemctl restart %s' does it",
+			address_format(address, text), own_service(service));
+}
+
 int listener_open(struct listener *listener, const struct listener_config *config,
 		  struct inherited *inherited, const struct list *others, struct list *ret_sockets)
 {
@@ -487,8 +527,10 @@ int listener_open(struct listener *listener, const struct listener_config *confi
 
 		/* Sockets that the manager opened in the listener's name stand for all its
 		   addresses of their transport, wherever they are bound. */
-		if (taken[address->transport])
+		if (taken[address->transport]) {
+			warn_of_elsewhere(listener, address, inherited);
 			continue;
+		}
 		if (address_is_relative(address)) {
 			/* Where it could not be made, binding will say what is wrong. */
 			directory = paths_make_runtime_directory();

@@ -28,3 +28,12 @@ const char *own_service(char text[static OWN_SERVICE_MAX])
 		(void)snprintf(text, OWN_SERVICE_MAX, "retortd");
 	return text;
 }
+
+const char *own_socket_unit(const char *listener, char text[static OWN_SERVICE_MAX])
+{
+	char service[OWN_SERVICE_MAX];
+	const char *at = strchr(own_service(service), '@');
+
+	(void)snprintf(text, OWN_SERVICE_MAX, "retortd-%.100s%.100s.socket", listener, at ?: "");
+	return text;
+}

@@ -11,3 +11,6 @@ enum { OWN_SERVICE_MAX = 256 };
  * Returns text.
  */
 const char *own_service(char text[static OWN_SERVICE_MAX]);
+
+/* Writes how retortd-generator(8) calls the socket unit of one of its listeners. Returns text. */
+const char *own_socket_unit(const char *listener, char text[static OWN_SERVICE_MAX]);

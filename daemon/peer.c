@@ -69,6 +69,7 @@ static void stop_serving(struct peer *peer)
 	peer->owes_reading = false;
 	peer->scanned = 0;
 	buffer_done(&peer->input);
+	peer->scanned = 0;
 	if (peer->state != PEER_DOOMED)
 		peer_send_answers(peer, peer->stream.pending == 0);
 }

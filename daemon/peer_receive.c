@@ -174,6 +174,7 @@ void peer_handle_kept(struct peer *peer, struct bytes more, bool eager)
 	if (peer->state != PEER_SERVING) {
 		peer->scanned = 0;
 		buffer_done(&peer->input);
+		peer->scanned = 0;
 		return;
 	}
 	buffer_consume(&peer->input, peer->input.len - windows[0].len);

@@ -23,6 +23,8 @@
 
 enum { STATUS_SECONDS = 10 }; /* between two status lines for the service manager */
 
+#define STOPPING_STATUS "Stopping, %" PRIu64 " clients"
+
 uint64_t server_microseconds(void)
 {
 	return clock_now() / 1000;
@@ -51,6 +53,10 @@ static void tell_status(struct server *server)
 	server->messages = messages;
 	server->rate = (messages - before) / STATUS_SECONDS;
 	report_rates(&server->listeners, STATUS_SECONDS);
+	if (server->stopping) {
+		(void)sd_notifyf(false, "STATUS=" STOPPING_STATUS, server->door.clients);
+		return;
+	}
 	(void)sd_notifyf(
 		false, "STATUS=%" PRIu64 " clients, %" PRIu64 " rooms, %" PRIu64 " messages/s",
 		server->door.clients,
@@ -181,8 +187,7 @@ void server_drain(struct server *server)
 {
 	/* Whatever TimeoutStopSec= is: what the configuration promises to clients comes first. */
 	(void)sd_notifyf(false,
-			 "STOPPING=1\nSTATUS=Stopping, %" PRIu64
-			 " clients\nEXTEND_TIMEOUT_USEC=%" PRIu64,
+			 "STOPPING=1\nSTATUS=" STOPPING_STATUS "\nEXTEND_TIMEOUT_USEC=%" PRIu64,
 			 server->door.clients, (longest_drain(server) + SERVER_STOP_MARGIN) * 1000);
 	door_close(&server->door);
 	listeners_close(&server->listeners);
@@ -324,6 +329,8 @@ static int open_all(struct server *server, struct inherited *inherited, struct s
 
 	if (status == 0)
 		status = open_control(server, inherited);
+	else if (server->options->control)
+		inherited_drop_path(inherited, server->options->control);
 	if (status == 0)
 		status = server_open_store(server, server->generation->config, ret_store);
 	door_count(&server->door);

@@ -91,35 +91,44 @@ static void switch_to(struct server *server, struct plan *plan, struct store *st
 	door_adjust(&server->door);
 }
 
+/* Notes what cannot be changed but by a restart. Returns 0, 1 when there is any, or -ENOMEM. */
+static int refuse_settings(const struct config *former, const struct config *config,
+			   struct config_problems *problems)
+{
+	const struct {
+		bool changed;
+		const char *place, *words;
+	} settings[] = {
+		{config->workers != former->workers, config->workers_place,
+		 "workers: another number of them"},
+		{config->crash_safe != former->crash_safe, config->crash_safe_place,
+		 "crash_safe: another value of it"},
+	};
+	char service[OWN_SERVICE_MAX];
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(settings) && r >= 0; i++)
+		if (settings[i].changed)
+			r = config_problem(problems, (struct place){settings[i].place, 0},
+					   "%s takes 'systemctl restart %s'", settings[i].words,
+					   own_service(service))
+				    ?: 1;
+	return r;
+}
+
 /* Takes config over. Returns 0, or not 0 when nothing is changed, and why is logged or a problem.
  */
 static int change_to(struct server *server, struct config *config, struct config_problems *problems)
 {
+	int refused = refuse_settings(server->generation->config, config, problems), r;
 	struct generation *generation;
 	struct store *store = NULL;
-	char service[OWN_SERVICE_MAX];
 	struct plan plan;
-	int r;
 
-	if (config->workers != server->generation->config->workers) {
-		config_free(config);
-		return config_problem(problems, (struct place){"configuration", 0},
-				      "workers: another number of them takes 'systemctl restart "
-				      "%s'",
-				      own_service(service))
-			       ?: -EINVAL;
-	}
-	if (config->crash_safe != server->generation->config->crash_safe) {
-		config_free(config);
-		return config_problem(problems, (struct place){"configuration", 0},
-				      "crash_safe: another value of it takes 'systemctl restart "
-				      "retortd'")
-			       ?: -EINVAL;
-	}
 	generation = generation_new(config);
 	if (!generation)
 		return -ENOMEM;
-	r = listeners_plan(&server->listeners, generation, &plan, problems);
+	r = listeners_plan(&server->listeners, generation, &plan, problems) ?: refused;
 	if (r == 0)
 		r = server_open_store(server, config, &store);
 	if (r == 0)

@@ -323,6 +323,17 @@ class Catalog(unittest.TestCase):
             run("journalctl", "--update-catalog", f"--root={root}")
             self.assertTrue(Path(root, "var/lib/systemd/catalog/database").stat().st_size > 0)
 
+    def test_counts_of_folded_entries_have_all_fields(self):
+        """The entry that says how many more there were knows of nothing but the listener."""
+        log = (TOP / "daemon/log.c").read_text()
+        folded = re.findall(r"^\t\[(LOG_\w+)\] = \"", log, re.M)
+        self.assertIn("LOG_REFUSED", folded)
+        for kind in folded:
+            message_id = re.search(r"\[%s\]\s*=\s*\{LOG_\w+,\s*\"(\w+)\"" % kind, log)[1]
+            text = re.search(r"^-- %s\n(.*?)(?=^-- |\Z)" % message_id, self.catalog, re.M | re.S)[1]
+            with self.subTest(kind=kind):
+                self.assertLessEqual(set(re.findall(r"@(\w+)@", text)), {"RETORT_LISTENER"})
+
     def test_only_fields_that_exist_are_named(self):
         page_text = page("retortd.8")
         for field in set(re.findall(r"@(\w+)@", self.catalog)):

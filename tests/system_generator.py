@@ -142,6 +142,20 @@ class Generator(unittest.TestCase):
         self.assertEqual(len(said.splitlines()), 2)
         self.assertEqual(self.written(), ["retortd-b.socket", "retortd.service.d/50-sockets.conf"])
 
+    def test_asks_nobody_who_the_users_are(self):
+        """They may be known to a service that the service manager has still to start."""
+        listener = 'listeners: ( { name = "a"; listen = "unix:a"; user = "%s"; group = "%s"; } );'
+        self.assertEqual(self.generate(listener % ("nobody-knows-it", "of a domain 100%")), "")
+        unit = (self.out / "retortd-a.socket").read_text()
+        self.assertIn("\nSocketUser=nobody-knows-it\nSocketGroup=of a domain 100%%\n", unit)
+        # But what is no name at all breaks no unit.
+        (self.out / "retortd-a.socket").unlink()
+        for name in "", "-1", "4294967295", "a:b", "a/b", " a", "a ", r"a\nListenStream=9", "4 \t":
+            with self.subTest(name=name):
+                said = self.generate(listener % (name, "root"))
+                self.assertIn('retortd.conf:1: user "', said)
+                self.assertNotIn("retortd-a.socket", self.written())
+
     def test_is_harmless_on_a_broken_file(self):
         for text in "listeners: (", "\0\1\2" * 1000, "{" * 100000, "@include \"/dev/zero\"\n":
             with self.subTest(text=text[:20]):

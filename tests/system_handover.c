@@ -593,6 +593,31 @@ START_TEST(an_unfinished_message_times_out)
 }
 END_TEST
 
+/* What it has begun is dropped, and is not awaited by the next daemon; nobody else is the worse. */
+START_TEST(a_client_that_has_timed_out_is_carried_over)
+{
+	struct manager manager;
+	struct both both;
+	int other;
+
+	handover_start(&manager, "timeouts: { message = \"100ms\"; drain = \"1min\"; };");
+	other = client(&manager.server, "line", "unix:");
+	open_both(&both, &manager, "length");
+	for (size_t i = 0; i < 2; i++)
+		send_text(both.fds[i], "5         ab");
+	(void)server_wait_counter(&manager.server, "length", "messages timed out", 2);
+	manager_restart(&manager);
+	send_text(other, "abc\n");
+	expect_text(other, "ABC\n");
+	hang_up(&other);
+	for (size_t i = 0; i < 2; i++) {
+		expect_error_frame(both.fds[i], "timed out");
+		hang_up(&both.fds[i]);
+	}
+	manager_stop(&manager);
+}
+END_TEST
+
 /* A client that is told why and never reads it is cut off when the first daemon would have. */
 START_TEST(a_client_that_ends_is_not_awaited_longer)
 {
@@ -646,6 +671,7 @@ int main(void)
 	harness_add(suite, clients_with_a_reason_behind_much);
 	harness_add(suite, idleness_adds_up);
 	harness_add(suite, an_unfinished_message_times_out);
+	harness_add(suite, a_client_that_has_timed_out_is_carried_over);
 	harness_add(suite, a_client_that_ends_is_not_awaited_longer);
 	return harness_main(suite);
 }

@@ -102,6 +102,31 @@ START_TEST(a_bad_configuration_is_not)
 }
 END_TEST
 
+/* What only a restart changes is said with its line, and all of it in one run. */
+START_TEST(what_takes_a_restart)
+{
+	static const char listener[] = "listeners: ({ name = \"a\"; framing = \"line\"; "
+				       "listen = \"unix:a\"; });";
+	CLEANUP(closep) int fd = -1;
+	struct server server;
+
+	server_start_config(&server, "workers = 2; %s", listener);
+	fd = client(&server, "a", NULL);
+	server_write_config(&server, "max_message = 1000;\nworkers = 3;\ncrash_safe = true;\n%s",
+			    listener);
+	reload(&server);
+	free(server_wait_log(&server, "retortd.conf:2: workers: another number of them takes "
+				      "'systemctl restart retortd'"));
+	free(server_wait_log(&server, "retortd.conf:3: crash_safe: another value of it takes "
+				      "'systemctl restart retortd'"));
+	server_write_config(&server, "%s", listener);
+	reload(&server);
+	free(server_wait_log(&server, "retortd.conf: workers: another number of them"));
+	assert_answer(fd, "abc\n", "abc\n");
+	server_stop(&server);
+}
+END_TEST
+
 /* Messages go on while the configuration changes under them; none is lost or answered twice. */
 START_TEST(reload_under_load)
 {
@@ -229,6 +254,7 @@ int main(void)
 
 	harness_add(suite, a_good_configuration_is_taken);
 	harness_add(suite, a_bad_configuration_is_not);
+	harness_add(suite, what_takes_a_restart);
 	harness_add(suite, reload_under_load);
 	harness_add(suite, many_reloads_leak_nothing);
 	harness_add(suite, reload_without_a_file);

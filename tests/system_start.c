@@ -473,6 +473,7 @@ START_TEST(inherited_by_name_and_by_address)
 	assert_logged(&server, "stranger");
 	assert_logged(&server, unknown_address);
 	assert_logged(&server, "warning");
+	ck_assert_uint_eq(server_count_log(&server, "but not at"), 0);
 	server_stop(&server);
 }
 END_TEST
@@ -497,10 +498,126 @@ START_TEST(inherited_name_before_address)
 	fd = connect_to(address);
 	send_text(fd, "abc\n");
 	expect_text(fd, "abc\n");
+	/* Else whoever has only edited the address would wonder. */
+	assert_logged(&server, "a: the service manager has opened sockets for it, but not at "
+			       "unix:own.sock: 'systemctl daemon-reload && systemctl restart "
+			       "retortd' does it");
 	server_signal(&server, SIGTERM);
 	server_assert_ended(&server, 0);
 	/* The file is the manager's, not ours to remove. */
 	ck_assert_int_eq(access(path, F_OK), 0);
+	server_done(&server);
+}
+END_TEST
+
+/* Listeners may be called what the daemon calls its own in the file descriptor store. */
+START_TEST(inherited_by_names_of_the_store)
+{
+	static const char *const names[] = {"retort-clients", "retort-state", "retort-safe-1",
+					    "retort-ledger"};
+	enum { N = ARRAY_SIZE(names) };
+	char config[1024] = "listeners: (", text[128], address[64];
+	struct server server;
+	unsigned ports[N];
+	int listening[N];
+
+	for (int i = 0; i < N; i++) {
+		listening[i] = tcp_listener(&ports[i]);
+		(void)sprintf(text,
+			      "%s{ name = \"%s\"; framing = \"line\"; "
+			      "listen = \"tcp://127.0.0.1:%u\"; }",
+			      i > 0 ? ", " : "", names[i], ports[i]);
+		(void)strcat(config, text);
+	}
+	(void)strcat(config, ");");
+	server_init(&server);
+	server_start(&server, &(struct server_setup){.config = config,
+						     .fds = listening,
+						     .n_fds = N,
+						     .fd_names = "retort-clients:retort-state:"
+								 "retort-safe-1:retort-ledger"});
+	for (int i = 0; i < N; i++) {
+		CLEANUP(closep) int fd = -1;
+
+		(void)close(listening[i]); /* the daemon's own is left */
+		(void)sprintf(address, "tcp://127.0.0.1:%u", ports[i]);
+		fd = connect_to(address);
+		send_text(fd, "abc\n");
+		expect_text(fd, "abc\n");
+	}
+	server_stop(&server);
+}
+END_TEST
+
+/* What has its listener is not said to have none, when it is another that cannot be opened. */
+START_TEST(inherited_in_vain)
+{
+	char path[SERVER_PATH_MAX + 16], config[256];
+	CLEANUP(closep) int listening = -1, busy = -1;
+	struct server server;
+	unsigned port;
+
+	busy = tcp_listener(&port);
+	(void)sprintf(config, "listeners: ({ name = \"a\"; listen = \"tcp://127.0.0.1:%u\"; });",
+		      port);
+	server_init(&server);
+	(void)sprintf(path, "%s/control.sock", server.directory);
+	listening = unix_socket(path, true);
+	server_run(&server,
+		   &(struct server_setup){.config = config,
+					  .fds = &listening,
+					  .n_fds = 1,
+					  .fd_names = "retortd.socket"},
+		   EX_UNAVAILABLE);
+	assert_logged(&server, "a: ");
+	ck_assert_uint_eq(server_count_log(&server, "belongs to no listener"), 0);
+	server_done(&server);
+}
+END_TEST
+
+/* As in a service that has no network of its own, for this process and its children. */
+static bool lose_network(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 4),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET6, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAFNOSUPPORT),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog filter = {ARRAY_SIZE(code), code};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+/* What the service manager could not open, this process cannot either: that one knows why. */
+START_TEST(not_opened_by_the_manager)
+{
+	CLEANUP(closep) int listening = -1;
+	char path[SERVER_PATH_MAX + 16];
+	struct server server;
+
+	server_init(&server);
+	if (!lose_network()) {
+		harness_skip("no system calls of our own here");
+		server_done(&server);
+		return;
+	}
+	(void)sprintf(path, "%s/control.sock", server.directory);
+	listening = unix_socket(path, true);
+	server_run(&server,
+		   &(struct server_setup){.config = "listeners: ({ name = \"up\"; "
+						    "listen = \"tcp://localhost:7007\"; });",
+					  .fds = &listening,
+					  .n_fds = 1,
+					  .fd_names = "retortd.socket"},
+		   EX_UNAVAILABLE);
+	assert_logged(&server, "the service manager has not opened tcp://127.0.0.1:7007: "
+			       "'systemctl status retortd-up.socket' says why");
+	ck_assert_uint_eq(server_count_log(&server, "this host"), 0);
 	server_done(&server);
 }
 END_TEST
@@ -667,6 +784,9 @@ int main(void)
 	harness_add(suite, no_address_of_a_name);
 	harness_add(suite, inherited_by_name_and_by_address);
 	harness_add(suite, inherited_name_before_address);
+	harness_add(suite, inherited_by_names_of_the_store);
+	harness_add(suite, inherited_in_vain);
+	harness_add(suite, not_opened_by_the_manager);
 	harness_add(suite, inherited_is_the_managers);
 	harness_add(suite, inherited_control_socket);
 	harness_add(suite, inherited_datagrams);

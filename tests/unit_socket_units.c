@@ -247,7 +247,7 @@ static const struct {
 	 "f:1: framing \"x\" is unknown", 1},
 	/* What is wrong about its permissions must not open it to others. */
 	{"{ name = \"a\"; listen = \"unix:/a\"; mode = \"9\"; }", "f:1: mode", 0},
-	{"{ name = \"a\"; listen = \"unix:/a\"; user = \"nosuchuser\"; }", "nosuchuser", 0},
+	{"{ name = \"a\"; listen = \"unix:/a\"; user = \"no/user\"; }", "no/user", 0},
 	{"{ name = \"a\"; listen = \"unix:/a\"; }, { name = \"a\"; listen = \"unix:/b\"; }",
 	 "a listener of the name \"a\" is already", 1},
 	{"{ name = \"a\"; listen = \"unix:/a\"; }, { name = \"b\"; listen = [ \"unix:/a\", "

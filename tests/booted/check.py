@@ -20,6 +20,8 @@ DROP_INS = Path("/run/systemd/system")
 SAMPLE = CONF.read_text()
 REMEDY = "'systemctl daemon-reload && systemctl restart retortd'"
 LISTENING = "2cdee123486f499ab9abd07a935e72da"  # MESSAGE_IDs, as in the catalog
+ELSEWHERE = "41cf36bac0b947dba30870aba4b9834d"
+CANNOT_LISTEN = "de8f7af1faa64da6821dff069ac44c92"
 CONNECTED = "75a00667784d422784296710207bda7f"
 GONE = "1d1d92cca5d44864bc187504a4348900"
 MALFORMED = "413b6a6b497f4f9cbb262fbbdc5a505d"
@@ -407,6 +409,56 @@ class Booted(Case):
         systemctl("restart", "retortd")
         self.assertEqual(answer(("127.0.0.1", 5001), b"abc\n", 4), b"abc\n")
         self.assertEqual(listening_inode(5001), inode)
+
+    def test_keeps_nobody_waiting_for_a_group(self):
+        """Whoever knows it may have to ask the service manager, which waits for the generator."""
+        listener = '{ name = "file"; listen = "unix:file.sock"; framing = "line"; group = "GROUP"; }, '
+        text = small().replace("listeners: (", "listeners: (" + listener)
+        self.serve(text.replace("GROUP", "daemon"))
+        inode = listening_inode(5001)
+        CONF.write_text(text.replace("GROUP", "nobody-knows-it"))
+        systemctl("daemon-reload")
+        self.assertIn('group "nobody-knows-it" does not exist', self.retort("reload", status=1))
+        CONF.write_text(text.replace("GROUP", "daemon"))
+        systemctl("daemon-reload")
+        systemctl("restart", "retortd")
+        self.assertEqual(answer("/run/retort/file.sock", b"abc\n", 4), b"abc\n")
+        self.assertEqual(listening_inode(5001), inode)
+
+    def test_says_where_to_look_when_a_port_is_taken(self):
+        with socket.create_server(("127.0.0.1", 5001)):
+            CONF.write_text(small())
+            systemctl("daemon-reload")
+            systemctl("restart", "retortd", status=1)
+            said = [entry["MESSAGE"] for entry in journal(f"MESSAGE_ID={CANNOT_LISTEN}")]
+            self.assertTrue(said[0].startswith("a: the service manager has not opened tcp://"
+                                               "127.0.0.1:5001: 'systemctl status "
+                                               "retortd-a.socket' says why"), said)
+            self.assertIn("Address already in use",
+                          systemctl("status", "retortd-a.socket", status=None))
+        stop()
+        systemctl("reset-failed")
+        systemctl("start", "retortd")
+        self.assertEqual(answer(("127.0.0.1", 5001), b"abc\n", 4), b"abc\n")
+
+    def test_says_when_the_manager_was_not_told(self):
+        """Whoever restarts it after an edit, and nothing else, is not to think that all is well."""
+        self.serve(small())
+        systemctl("daemon-reload")  # else the one that follows such a restart may come late
+        wait_for(lambda: "retortd-settle" not in systemctl("list-jobs") and
+                 properties("retortd-settle.service", "ActiveState") == "inactive",
+                 "all is settled")
+        CONF.write_text(small('"tcp://localhost:5003"'))
+        systemctl("restart", "retortd")
+        said = [entry["MESSAGE"] for entry in journal(f"MESSAGE_ID={ELSEWHERE}")]
+        self.assertEqual(said, ["a: the service manager has opened sockets for it, but not at "
+                                f"tcp://localhost:5003: {REMEDY} does it"])
+        self.assertTrue(refuses(("127.0.0.1", 5003)))
+        self.mark_journal()
+        self.serve(small('"tcp://localhost:5003", "tcp://*:5004", "tcp://[::]:5005", '
+                         '"udp://*:5004", "unix:a.sock", "unix:@a", "unix:/run/retort/b.sock"'))
+        self.assertEqual(answer(("127.0.0.1", 5003), b"abc\n", 4), b"abc\n")
+        self.assertEqual(journal(f"MESSAGE_ID={ELSEWHERE}"), [])
 
     def test_minds_going_back_and_forth(self):
         """Between the two commands there may be any number of the first."""

@@ -141,6 +141,10 @@ class Instances(check.Case):
         configure(ONE, text(5103))
         told = retort(ONE, "reload", status=1)
         self.assertIn(f"'systemctl daemon-reload && systemctl restart retortd@{ONE}'", told)
+        configure(ONE, "crash_safe = true;\n" + text(5101))
+        told = retort(ONE, "reload", status=1)
+        self.assertIn(f"retortd@{ONE}.conf:1: crash_safe: ", told)
+        self.assertIn(f"'systemctl restart retortd@{ONE}'", told)
 
     def test_change_their_listeners(self):
         serve(ONE, text(5101, more=listener(5103)))

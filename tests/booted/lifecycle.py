@@ -121,10 +121,13 @@ class Lifecycle(check.Case):
             CONF.write_text(text)
 
     def test_says_that_it_stops(self):
-        client = self.have_deaf_client("5min")
+        client, other = self.have_deaf_client("5min"), Deaf(LINE)
         systemctl("stop", "--no-block", "retortd")
-        wait_for(lambda: properties("retortd", "StatusText") == "Stopping, 2 clients", "stopping")
+        wait_for(lambda: properties("retortd", "StatusText") == "Stopping, 4 clients", "stopping")
         self.assertEqual(properties("retortd", "ActiveState"), "deactivating")
+        # It goes on to say so.
+        other.close()
+        wait_for(lambda: properties("retortd", "StatusText") == "Stopping, 2 clients", "two are left")
         # It waits for these, and no longer.
         client.close()
         wait_for(lambda: properties("retortd", "ActiveState") == "inactive", "the end")
