@@ -67,9 +67,7 @@ static uint8_t wanted_events(const struct peer *peer)
 static void stop_serving(struct peer *peer)
 {
 	peer->owes_reading = false;
-	peer->scanned = 0;
-	buffer_done(&peer->input);
-	peer->scanned = 0;
+	peer_drop_input(peer);
 	if (peer->state != PEER_DOOMED)
 		peer_send_answers(peer, peer->stream.pending == 0);
 }

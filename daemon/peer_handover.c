@@ -168,11 +168,8 @@ static void get_input(struct record_reader *reader, struct peer *peer)
 {
 	struct bytes input = record_get_bytes(reader);
 
-	if (buffer_append(&peer->input, input.data, input.len) < 0)
+	if (peer->scanned > input.len || buffer_append(&peer->input, input.data, input.len) < 0)
 		reader->failed = true;
-	/* What was ended in the middle of a message has dropped it. */
-	if (peer->scanned > input.len)
-		peer->scanned = 0;
 }
 
 static void get_output(struct record_reader *reader, struct stream *stream)

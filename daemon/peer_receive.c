@@ -165,6 +165,12 @@ static void handle_and_send(struct peer *peer, struct bytes windows[static 2], b
 	} while (peer->owes_reading && peer->stream.pending == 0 && peer->state == PEER_SERVING);
 }
 
+void peer_drop_input(struct peer *peer)
+{
+	buffer_done(&peer->input);
+	peer->scanned = 0;
+}
+
 void peer_handle_kept(struct peer *peer, struct bytes more, bool eager)
 {
 	struct bytes windows[2] = {{peer->input.data, peer->input.len}, more};
@@ -172,9 +178,7 @@ void peer_handle_kept(struct peer *peer, struct bytes more, bool eager)
 
 	handle_and_send(peer, windows, eager);
 	if (peer->state != PEER_SERVING) {
-		peer->scanned = 0;
-		buffer_done(&peer->input);
-		peer->scanned = 0;
+		peer_drop_input(peer);
 		return;
 	}
 	buffer_consume(&peer->input, peer->input.len - windows[0].len);

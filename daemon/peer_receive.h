@@ -14,5 +14,8 @@
  */
 void peer_take_input(struct peer *peer, bool eager);
 
+/* Forgets what waits in the peer's own buffer. */
+void peer_drop_input(struct peer *peer);
+
 /* Handles what waits in the peer's own buffer and, behind it, more; keeps what is left. */
 void peer_handle_kept(struct peer *peer, struct bytes more, bool eager);
