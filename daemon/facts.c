@@ -21,7 +21,7 @@ static int fact_compare(const void *a, const void *b)
 {
 	const struct fact *one = a, *other = b;
 
-	return one->kind != other->kind ? (one->kind < other->kind ? -1 : 1)
+	return one->kind != other->kind ? COMPARE(one->kind, other->kind)
 					: strcmp(one->key, other->key);
 }
 

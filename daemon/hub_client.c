@@ -14,10 +14,7 @@
 
 static int compare_client(const void *a, const void *b)
 {
-	uint64_t left = ((const struct client *)a)->chat->id;
-	uint64_t right = ((const struct client *)b)->chat->id;
-
-	return left < right ? -1 : left > right;
+	return COMPARE(((const struct client *)a)->chat->id, ((const struct client *)b)->chat->id);
 }
 
 struct client *client_find(struct hub *hub, uint64_t id)

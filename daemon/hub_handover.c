@@ -353,10 +353,8 @@ static void get_rooms(struct past *past)
 
 static int compare_number(const void *a, const void *b)
 {
-	uint64_t left = ((const struct past_room *)a)->number;
-	uint64_t right = ((const struct past_room *)b)->number;
-
-	return left < right ? -1 : left > right;
+	return COMPARE(((const struct past_room *)a)->number,
+		       ((const struct past_room *)b)->number);
 }
 
 /* The numbers of rooms ascend, as they do in the hub's list. */
@@ -371,9 +369,7 @@ static struct room *room_numbered(const struct past *past, uint64_t number)
 
 static int compare_id(const void *a, const void *b)
 {
-	uint64_t left = (*(struct chat *const *)a)->id, right = (*(struct chat *const *)b)->id;
-
-	return left < right ? -1 : left > right;
+	return COMPARE((*(struct chat *const *)a)->id, (*(struct chat *const *)b)->id);
 }
 
 void hub_sort_chats(const struct hub_past *past)

@@ -143,10 +143,8 @@ struct presence *presence_restore(struct hub *hub, struct client *client, struct
 
 static int compare_order(const void *a, const void *b)
 {
-	const uint64_t left = (*(struct membership *const *)a)->order;
-	const uint64_t right = (*(struct membership *const *)b)->order;
-
-	return left < right ? -1 : left > right;
+	return COMPARE((*(struct membership *const *)a)->order,
+		       (*(struct membership *const *)b)->order);
 }
 
 static void sort_members(struct room *room)

@@ -23,10 +23,8 @@ struct stored_rooms {
 
 static int compare_stored(const void *a, const void *b)
 {
-	uint64_t left = ((const struct stored_room *)a)->stored;
-	uint64_t right = ((const struct stored_room *)b)->stored;
-
-	return left < right ? -1 : left > right;
+	return COMPARE(((const struct stored_room *)a)->stored,
+		       ((const struct stored_room *)b)->stored);
 }
 
 /* Without memory there are none, and nobody is in any. */

@@ -32,6 +32,7 @@ struct listening {
 	struct bind_made made;	  /* its file, unless inherited */
 	bool inherited;		  /* opened by the service manager: its file is not ours */
 	bool wanted;		  /* by the configuration that listener_open() was asked for last */
+	bool served;		  /* and that was logged */
 	sd_event_source *source;  /* of a stream; owned */
 	struct datagram *datagram; /* of a datagram socket; lent to a worker */
 	unsigned worker;	   /* which */

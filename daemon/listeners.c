@@ -33,21 +33,28 @@ static int serve_datagrams(struct listeners *listeners, struct listening *listen
 	return 0;
 }
 
-/* Starts to serve a socket that is open. Returns 0 or a negative errno. */
+static int begin(struct listeners *listeners, struct listening *listening)
+{
+	if (listening->source || listening->datagram)
+		return 0;
+	return listening->endpoint.transport == TRANSPORT_UDP
+		       ? serve_datagrams(listeners, listening)
+		       : door_watch(listeners->door, listening);
+}
+
+/* Starts to serve a socket that is open, and says so, once. Returns 0 or a negative errno. */
 static int serve(struct listeners *listeners, struct listening *listening)
 {
 	char text[ADDRESS_TEXT_MAX];
-	int r;
+	int r = listening->served ? 0 : begin(listeners, listening);
 
-	if (listening->endpoint.transport == TRANSPORT_UDP)
-		r = serve_datagrams(listeners, listening);
-	else
-		r = door_watch(listeners->door, listening);
-	if (r == 0)
-		log_write(LOG_LISTENING, &(struct log_about){.listener = listening->listener->name},
-			  "listening on %s%s", endpoint_format(&listening->endpoint, text),
-			  listening->inherited ? " (opened by the service manager)" : "");
-	return r;
+	if (r < 0 || listening->served)
+		return r;
+	listening->served = true;
+	log_write(LOG_LISTENING, &(struct log_about){.listener = listening->listener->name},
+		  "listening on %s%s", endpoint_format(&listening->endpoint, text),
+		  listening->inherited ? " (opened by the service manager)" : "");
+	return 0;
 }
 
 static bool listener_answers_on(const struct listener *listener, uint16_t port)
@@ -206,18 +213,16 @@ struct listener *listeners_stand_in(struct listeners *listeners, struct generati
 }
 
 /*
- * Starts to serve what was opened and is not served yet, or only the datagram sockets of it; one
- * that fails is no reason not to serve the others. Returns 0 or a negative errno.
+ * Starts to serve what was opened and is not served yet; one that fails is no reason not to serve
+ * the others. Returns 0 or a negative errno.
  */
-static int serve_sockets(struct listeners *listeners, struct list *sockets, bool datagrams_only)
+static int serve_sockets(struct listeners *listeners, struct list *sockets)
 {
 	struct listening *listening;
 	int status = 0;
 
 	LIST_FOR_EACH(listening, sockets, struct listening, link) {
-		bool is_due = !listening->source && !listening->datagram &&
-			      (!datagrams_only || listening->endpoint.transport == TRANSPORT_UDP);
-		int r = is_due ? serve(listeners, listening) : 0;
+		int r = serve(listeners, listening);
 
 		if (r < 0)
 			status = r;
@@ -225,27 +230,39 @@ static int serve_sockets(struct listeners *listeners, struct list *sockets, bool
 	return status;
 }
 
-static int serve_all(struct listeners *listeners, bool datagrams_only)
+static int begin_with_datagrams(struct listeners *listeners, struct list *sockets)
+{
+	struct listening *listening;
+	int r = 0;
+
+	LIST_FOR_EACH(listening, sockets, struct listening, link)
+		if (r == 0 && listening->endpoint.transport == TRANSPORT_UDP)
+			r = begin(listeners, listening);
+	return r;
+}
+
+int listeners_begin_with_datagrams(struct listeners *listeners)
+{
+	struct listener *listener;
+	int r = 0;
+
+	LIST_FOR_EACH(listener, &listeners->all, struct listener, link)
+		if (r == 0)
+			r = begin_with_datagrams(listeners, &listener->sockets);
+	return r;
+}
+
+int listeners_serve(struct listeners *listeners)
 {
 	struct listener *listener;
 	int r;
 
 	LIST_FOR_EACH(listener, &listeners->all, struct listener, link) {
-		r = serve_sockets(listeners, &listener->sockets, datagrams_only);
+		r = serve_sockets(listeners, &listener->sockets);
 		if (r < 0)
 			return r;
 	}
 	return 0;
-}
-
-int listeners_serve_datagrams(struct listeners *listeners)
-{
-	return serve_all(listeners, true);
-}
-
-int listeners_serve(struct listeners *listeners)
-{
-	return serve_all(listeners, false);
 }
 
 /*
@@ -280,7 +297,7 @@ static void take_step(struct listeners *listeners, struct generation *generation
 		list_append(&listener->sockets, &listening->link);
 	}
 	(void)listener_dress(listener, step->config); /* what cannot be is logged, and no more */
-	if (serve_sockets(listeners, &listener->sockets, false) < 0)
+	if (serve_sockets(listeners, &listener->sockets) < 0)
 		log_write(LOG_OUT_OF_MEMORY, &(struct log_about){.listener = listener->name},
 			  "out of memory, not all of its addresses are served");
 }

@@ -48,9 +48,9 @@ struct listener *listeners_stand_in(struct listeners *listeners, struct generati
  * taken up: whoever sends to a stream waits, and what is sent here may be lost when that takes
  * long. Returns 0 or a negative errno.
  */
-int listeners_serve_datagrams(struct listeners *listeners);
+int listeners_begin_with_datagrams(struct listeners *listeners);
 
-/* Starts to serve what else is open. Returns 0 or a negative errno. */
+/* Starts to serve what is open, and says so. Returns 0 or a negative errno. */
 int listeners_serve(struct listeners *listeners);
 
 /* Plans how to come to generation, as plan_make() does. */

@@ -123,7 +123,7 @@ static int compare_networks(const void *a, const void *b)
 	const struct network *other = &((const struct node *)b)->network;
 
 	if (one->bits != other->bits)
-		return one->bits < other->bits ? -1 : 1;
+		return COMPARE(one->bits, other->bits);
 	return memcmp(&one->ip, &other->ip, sizeof(one->ip));
 }
 

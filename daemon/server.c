@@ -375,7 +375,7 @@ static int begin_to_serve(struct server *server)
 	}
 	status = open_all(server, &inherited, &store);
 	if (status == 0)
-		status = note_serving(listeners_serve_datagrams(&server->listeners));
+		status = note_serving(listeners_begin_with_datagrams(&server->listeners));
 	/* Only then: what cannot start leaves them in the store, for whoever is started next. */
 	if (status == 0)
 		server_succeed(server, &inherited, &succession);

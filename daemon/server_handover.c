@@ -328,9 +328,7 @@ static void get_sockets(struct server *server, struct record_reader *reader, boo
 
 static int compare_numbers(const void *a, const void *b)
 {
-	uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
-
-	return left < right ? -1 : left > right;
+	return COMPARE(*(const uint64_t *)a, *(const uint64_t *)b);
 }
 
 /* Whether each has a number of its own, and none that is still to be given: up to last. */

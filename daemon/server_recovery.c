@@ -23,10 +23,8 @@ struct seats {
 
 static int compare_seats(const void *a, const void *b)
 {
-	uint64_t left = (*(const struct ledger_seat *const *)a)->id;
-	uint64_t right = (*(const struct ledger_seat *const *)b)->id;
-
-	return left < right ? -1 : left > right;
+	return COMPARE((*(const struct ledger_seat *const *)a)->id,
+		       (*(const struct ledger_seat *const *)b)->id);
 }
 
 static int sort_seats(const struct ledger *ledger, struct seats *ret_seats)
@@ -115,9 +113,7 @@ struct numbers {
 
 static int compare_numbers(const void *a, const void *b)
 {
-	uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
-
-	return left < right ? -1 : left > right;
+	return COMPARE(*(const uint64_t *)a, *(const uint64_t *)b);
 }
 
 static int sort_numbers(const struct vault_remains *remains, struct numbers *ret_numbers)

@@ -72,7 +72,7 @@ static int compare_question(const void *a, const void *b)
 {
 	const struct question *one = a, *other = b;
 
-	return one->kind != other->kind ? (one->kind < other->kind ? -1 : 1)
+	return one->kind != other->kind ? COMPARE(one->kind, other->kind)
 					: strcmp(one->key, other->key);
 }
 

@@ -30,6 +30,15 @@
 		max_a_ > max_b_ ? max_a_ : max_b_; \
 	})
 
+/* For qsort(3) and its like: less than 0 when a is less than b, 0 when they are equal, else more.
+ */
+#define COMPARE(a, b)                                                  \
+	({                                                             \
+		__auto_type compare_a_ = (a);                          \
+		__auto_type compare_b_ = (b);                          \
+		(compare_a_ > compare_b_) - (compare_a_ < compare_b_); \
+	})
+
 /* Takes the value out of a variable that owns it, so that its cleanup leaves it alone. */
 #define STEAL(pointer)                           \
 	({                                       \

@@ -132,7 +132,7 @@ START_TEST(sockets_of_the_daemons_own)
 	manager_init(&manager);
 	manager_start(&manager, "%s", config);
 	port = server_port(&manager.server, "a", "tcp:");
-	old = client(&manager.server, "a", "unix:");
+	old = client(&manager.server, "a", NULL);
 	udp = client(&manager.server, "a", "udp:");
 	send_frame(old, "x", 1);
 	expect_frame(old, "x", 1);
