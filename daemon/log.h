@@ -13,74 +13,8 @@
 #include <stdint.h>
 #include <syslog.h>
 
+#include "log_entry.h"
 #include "util.h"
-
-/* What an entry is about; what is not set is left out. */
-struct log_about {
-	const char *listener; /* its name */
-	const char *peer;     /* the client's address as text */
-	uint64_t client;      /* its number, from 1 */
-	const char *reason;   /* why, in a few words */
-	const char *user, *nick, *room;
-	bool closed; /* the connection ended: these three are its sums */
-	uint64_t bytes_in, bytes_out, messages;
-};
-
-/* Kinds of entry; each has a priority, and a MESSAGE_ID with an entry in the message catalog. */
-enum log_kind {
-	LOG_LISTENING,
-	LOG_NOT_LISTENING,
-	LOG_CANNOT_LISTEN,
-	LOG_NO_FAMILY,
-	LOG_NOT_INHERITED,
-	LOG_ELSEWHERE,
-	LOG_CONNECTED,
-	LOG_GONE,
-	LOG_REFUSED,
-	LOG_PAUSED,
-	LOG_RESUMED,
-	LOG_MALFORMED,
-	LOG_TOO_LONG,
-	LOG_ERROR_FRAME,
-	LOG_CUT_SHORT,
-	LOG_TIMED_OUT,
-	LOG_IDLE,
-	LOG_NOT_ANSWERED,
-	LOG_OUT_OF_MEMORY,
-	LOG_CONFIG_PROBLEM,
-	LOG_RELOADED,
-	LOG_NOT_RELOADED,
-	LOG_STOPPING,
-	LOG_HANDED_OVER,
-	LOG_NOT_HANDED_OVER,
-	LOG_TAKEN_OVER,
-	LOG_NOT_TAKEN_OVER,
-	LOG_NOT_SAFE,
-	LOG_SUMMARY,
-	LOG_SLOW_DOWN,
-	LOG_KICKED,
-	LOG_BANNED,
-	LOG_UNBANNED,
-	LOG_MUTED,
-	LOG_UNMUTED,
-	LOG_STORAGE_FAILING,
-	LOG_STORAGE_BACK,
-	LOG_STATE_PROBLEM,
-	LOG_CONTROL_PROBLEM,
-	LOG_STUCK,
-	LOG_TURNS,
-	LOG_KNOWN,
-	LOG_JOINED,
-	LOG_LEFT,
-	LOG_DENIED,
-	LOG_DISMISSED,
-	LOG_FOLDED,
-	LOG_LOST,
-	LOG_NAMES_STUCK,
-	LOG_NAMES_BACK,
-	LOG_FAULT,
-};
-enum { LOG_KINDS = LOG_FAULT + 1 };
 
 /*
  * Decides where to log to; entries down to priority info are wanted, with verbose all. From now on

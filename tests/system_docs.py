@@ -308,7 +308,7 @@ class Catalog(unittest.TestCase):
 
     def test_every_kind_has_its_entry(self):
         kinds = re.findall(r'\[LOG_\w+\]\s*=\s*\{LOG_\w+,\s*"([0-9a-f]{32})"\}',
-                           (TOP / "daemon/log.c").read_text())
+                           (TOP / "daemon/log_entry.c").read_text())
         entries = re.findall(r"^-- ([0-9a-f]{32})$", self.catalog, re.M)
         self.assertGreater(len(kinds), 20)
         self.assertEqual(sorted(kinds), sorted(entries))
@@ -325,7 +325,7 @@ class Catalog(unittest.TestCase):
 
     def test_counts_of_folded_entries_have_all_fields(self):
         """The entry that says how many more there were knows of nothing but the listener."""
-        log = (TOP / "daemon/log.c").read_text()
+        log = (TOP / "daemon/log_entry.c").read_text()
         folded = re.findall(r"^\t\[(LOG_\w+)\] = \"", log, re.M)
         self.assertIn("LOG_REFUSED", folded)
         for kind in folded:
