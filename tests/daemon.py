@@ -71,7 +71,6 @@ class Manager:
         self.process = None
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(str(self.directory / "notify"))
-        self.notify.settimeout(DEADLINE)
         self.log = open(self.directory / "log", "w", encoding="utf-8")
 
     def start(self, *command, **environment):
@@ -88,9 +87,17 @@ class Manager:
             pass
         return self.process
 
+    def has_news(self, seconds):
+        """Waits that long at most until there is a notification."""
+        return bool(select.select([self.notify], [], [], seconds)[0])
+
     def receive(self):
         """Returns the lines of one notification; what is to be stored is, and what is not to be any
         more is dropped."""
+        deadline = time.monotonic() + DEADLINE
+        while not self.has_news(0.01):
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                raise AssertionError(f"the daemon says nothing any more\n{self.read_log()}")
         text, ancillary, _, _ = self.notify.recvmsg(4096, socket.CMSG_SPACE(64 * 4))
         lines, fds = text.decode().split("\n"), array.array("i")
         for _, _, data in ancillary:
@@ -111,9 +118,9 @@ class Manager:
         while self.process.poll() is None:
             if time.monotonic() > deadline:
                 raise AssertionError(f"the daemon does not end\n{self.read_log()}")
-            if select.select([self.notify], [], [], 0.01)[0]:
+            if self.has_news(0.01):
                 self.receive()
-        while select.select([self.notify], [], [], 0)[0]:
+        while self.has_news(0):
             self.receive()
         if self.process.returncode != status:
             raise AssertionError(f"the daemon's exit status is {self.process.returncode}\n"
@@ -147,8 +154,8 @@ class Manager:
 
 
 class Names:
-    """What a daemon's name service does when tests/preload_names.c is in that: where all is in the
-    file that it goes by, stands there."""
+    """The name service of a daemon that tests/preload_names.c is in, where it stands how the file
+    looks that both go by."""
 
     PRELOAD = Path(os.environ.get("RETORT_BUILD", TOP / "build")) / "tests" / "preload_names.so"
 
