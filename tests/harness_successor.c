@@ -22,7 +22,8 @@ enum {
 
 __attribute__((noreturn)) static void fail(const char *condition, int line)
 {
-	(void)fprintf(stderr, "harness_successor.c:%d: not: %s\n", line, condition);
+	(void)fprintf(stderr, "harness_successor.c:%d: not: %s (errno: %s)\n", line, condition,
+		      strerror(errno));
 	abort();
 }
 
@@ -336,8 +337,10 @@ static void connect_on_loopback(int ends[static 2])
 	require(getsockname(listening, (struct sockaddr *)&address, &len) == 0);
 	/* At so many addresses no port is short, although none is free at once. */
 	ends[0] = open_at(INADDR_LOOPBACK + ++n % 65536);
-	require(connect(ends[0], (struct sockaddr *)&address, sizeof(address)) == 0);
-	ends[1] = accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	/* A fuzzer has a timer that interrupts; once more, connect(2) goes on waiting. */
+	require(TEMP_FAILURE_RETRY(
+			connect(ends[0], (struct sockaddr *)&address, sizeof(address))) == 0);
+	ends[1] = TEMP_FAILURE_RETRY(accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
 	require(ends[1] >= 0 && fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0);
 }
 
