@@ -34,6 +34,7 @@ static const char config[] =
 	"rooms: ( { name = \"ops\"; topic = \"the topic\"; } ); };";
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+void fuzz_expect(bool taken);
 const char *__asan_default_options(void);
 
 #define require(condition) ((condition) ? (void)0 : fail(#condition, __LINE__))
@@ -53,6 +54,14 @@ const char *__asan_default_options(void)
 /* Serves until it has taken something up, which it need not; then there is a new one. */
 static struct successor ready;
 
+/* Whether the input must be taken up, all of it. */
+static bool expects_all;
+
+void fuzz_expect(bool taken)
+{
+	expects_all = taken;
+}
+
 static void stop(void)
 {
 	successor_stop(&ready);
@@ -63,6 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct record record = {.failed = false};
 	struct handover_stored stored;
 	int ours[CLIENTS_MAX], theirs[CLIENTS_MAX];
+	enum successor_taken taken;
 	size_t n, files;
 
 	if (size < CHOICES)
@@ -84,7 +94,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	require(handover_pack(&record, theirs, n, &stored) == 0);
 	for (size_t i = 0; i < n; i++)
 		(void)close(theirs[i]);
-	(void)successor_inherit(&ready, &stored, ours, n);
+	taken = successor_inherit(&ready, &stored, ours, n);
+	require(taken == SUCCESSOR_ALL || !expects_all);
 	require(successor_count_files(files) == files);
 	return 0;
 }

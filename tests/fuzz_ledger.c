@@ -36,6 +36,7 @@ static const char config[] =
 	"chat: { admins = []; rooms: ( { name = \"ops\"; } ); };";
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+void fuzz_expect(bool taken);
 const char *__asan_default_options(void);
 
 #define require(condition) ((condition) ? (void)0 : fail(#condition, __LINE__))
@@ -54,6 +55,14 @@ const char *__asan_default_options(void)
 
 /* Serves until it has taken something up; then there is a new one. */
 static struct successor ready;
+
+/* Whether the input must be taken up, all of it. */
+static bool expects_all;
+
+void fuzz_expect(bool taken)
+{
+	expects_all = taken;
+}
 
 static void stop(void)
 {
@@ -151,6 +160,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct handover_stored stored = {.state = -1, .ledger = -1};
 	struct bytes input = {(uint8_t *)data, size};
 	int clients[CLIENTS_MAX], ends[2];
+	enum successor_taken taken;
 	size_t n, files;
 	bool raw;
 
@@ -165,7 +175,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	raw = take_byte(&input) & RAW;
 	n = make_safe(&input, &stored, clients);
 	stored.ledger = raw ? make_raw(input) : make_filled(&input);
-	require(successor_inherit(&ready, &stored, clients, n) || raw);
+	taken = successor_inherit(&ready, &stored, clients, n);
+	require(taken != SUCCESSOR_NOTHING || raw);
+	require(taken == SUCCESSOR_ALL || !expects_all);
 	require(successor_count_files(files) == files);
 	return 0;
 }

@@ -3,10 +3,13 @@
 /*
  * Stands in for libFuzzer's main function in ordinary test runs: gives each file of the named
  * directories to the fuzz target once. An empty directory is a failure, since it tests nothing.
+ * A target with fuzz_expect() hears before each file whether its name begins with "taken-": then it
+ * is to fail unless the input is taken as right.
  */
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -15,6 +18,7 @@
 #include "util.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+__attribute__((weak)) void fuzz_expect(bool taken);
 
 static int replay_file(int directory, const char *name)
 {
@@ -32,6 +36,8 @@ static int replay_file(int directory, const char *name)
 	if (!input.data)
 		return -ENOMEM;
 	n = read(fd, input.data, (size_t)status.st_size);
+	if (fuzz_expect)
+		fuzz_expect(strncmp(name, "taken-", 6) == 0);
 	if (n == status.st_size)
 		(void)LLVMFuzzerTestOneInput(input.data, (size_t)n); /* it is always 0 */
 	buffer_done(&input);

@@ -22,7 +22,8 @@ enum {
 
 __attribute__((noreturn)) static void fail(const char *condition, int line)
 {
-	(void)fprintf(stderr, "harness_successor.c:%d: not: %s\n", line, condition);
+	(void)fprintf(stderr, "harness_successor.c:%d: not: %s (errno: %s)\n", line, condition,
+		      strerror(errno));
 	abort();
 }
 
@@ -43,6 +44,37 @@ void setpwent(void)
 
 void endpwent(void)
 {
+}
+
+/* ---- the log ---- */
+
+/* Where errors are logged: a pipe, of this process until its end. */
+static int log_pipe = -1;
+
+static void open_log(void)
+{
+	int both[2], before = dup(STDERR_FILENO);
+
+	require(pipe2(both, O_CLOEXEC | O_NONBLOCK) == 0);
+	/* The log goes to where standard error is at that moment. */
+	require(before >= 0 && dup2(both[1], STDERR_FILENO) >= 0);
+	log_open(false);
+	require(dup2(before, STDERR_FILENO) >= 0);
+	log_set_level(LOG_ERR);
+	(void)close(before);
+	(void)close(both[1]);
+	log_pipe = both[0];
+}
+
+/* Whether an error has been logged since it was asked last. */
+static bool has_complained(void)
+{
+	char bytes[4096];
+	bool any = false;
+
+	while (read(log_pipe, bytes, sizeof(bytes)) > 0)
+		any = true;
+	return any;
 }
 
 /* ---- life ---- */
@@ -82,7 +114,8 @@ void successor_start(struct successor *successor, const char *config)
 	struct server *server = &successor->server;
 
 	*successor = (struct successor){.config = config, .server.mailbox.fd = -1};
-	log_set_level(-1);
+	if (log_pipe < 0)
+		open_log();
 	list_init(&server->listeners.all);
 	list_init(&server->handover.peers);
 	server->listeners.crew = &server->crew;
@@ -194,25 +227,28 @@ static void require_untouched(const struct server *server)
 	require(n == server->generation->config->n_listeners);
 }
 
-/* Takes up what was stored. Returns whether that was possible; else it is as it was. */
-static bool take(struct successor *successor, struct handover_stored *stored)
+/* Takes up what was stored, as far as possible; if it is refused, all is as it was. */
+static enum successor_taken take(struct successor *successor, struct handover_stored *stored)
 {
 	struct server *server = &successor->server;
 	struct inherited inherited = {.stored = *stored};
 	struct succession succession;
+	bool all;
 
+	(void)has_complained(); /* of something else */
 	server_succeed(server, &inherited, &succession);
 	handover_stored_done(&inherited.stored);
 	if (!succession.succeeds) {
 		succession_done(&succession);
 		require_untouched(server);
-		return false;
+		return SUCCESSOR_NOTHING;
 	}
 	require(succession.lost == 0 && server->door.connections == succession.n);
+	all = succession.remains.n_lost == 0;
 	require(hub_start(server->hub, server->generation->config, NULL, &server->crew,
 			  &server->mailbox, &succession.past) == 0);
 	server_succeeded(server, &succession);
-	return true;
+	return all && !has_complained() ? SUCCESSOR_ALL : SUCCESSOR_PART;
 }
 
 /* ---- leaving ---- */
@@ -301,8 +337,10 @@ static void connect_on_loopback(int ends[static 2])
 	require(getsockname(listening, (struct sockaddr *)&address, &len) == 0);
 	/* At so many addresses no port is short, although none is free at once. */
 	ends[0] = open_at(INADDR_LOOPBACK + ++n % 65536);
-	require(connect(ends[0], (struct sockaddr *)&address, sizeof(address)) == 0);
-	ends[1] = accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	/* A fuzzer has a timer that interrupts; once more, connect(2) goes on waiting. */
+	require(TEMP_FAILURE_RETRY(
+			connect(ends[0], (struct sockaddr *)&address, sizeof(address))) == 0);
+	ends[1] = TEMP_FAILURE_RETRY(accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
 	require(ends[1] >= 0 && fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0);
 }
 
@@ -375,7 +413,7 @@ static void renew(struct successor *successor)
 static void succeed(struct successor *successor, struct handover_stored *stored)
 {
 	renew(successor);
-	require(take(successor, stored));
+	require(take(successor, stored) == SUCCESSOR_ALL);
 }
 
 static bool is_equal(const struct record *one, const struct record *other)
@@ -384,16 +422,17 @@ static bool is_equal(const struct record *one, const struct record *other)
 	       memcmp(one->buffer.data, other->buffer.data, one->buffer.len) == 0;
 }
 
-bool successor_inherit(struct successor *successor, struct handover_stored *stored, int *clients,
-		       size_t n)
+enum successor_taken successor_inherit(struct successor *successor, struct handover_stored *stored,
+				       int *clients, size_t n)
 {
 	struct record before = {.failed = false}, record = {.failed = false};
+	enum successor_taken taken = take(successor, stored);
 	unsigned heirs = 0;
 	bool is_same;
 
-	if (!take(successor, stored)) {
+	if (taken == SUCCESSOR_NOTHING) {
 		require_closed(clients, n);
-		return false;
+		return taken;
 	}
 	do {
 		struct handover_stored next;
@@ -411,7 +450,7 @@ bool successor_inherit(struct successor *successor, struct handover_stored *stor
 	record_done(&record);
 	await_ends(successor, clients, n);
 	renew(successor);
-	return true;
+	return taken;
 }
 
 static size_t count_files(void)

@@ -21,15 +21,21 @@ void successor_start(struct successor *successor, const char *config);
 /* Ends it, and all that it serves. */
 void successor_stop(struct successor *successor);
 
+/* How much of what the last one has left was taken up. */
+enum successor_taken {
+	SUCCESSOR_NOTHING, /* it was refused: the connections are closed, and that is all */
+	SUCCESSOR_PART,	   /* some connections, or some of what was known of people, are lost */
+	SUCCESSOR_ALL,
+};
+
 /*
- * Takes up what was stored, which is used up; hands it over from one to the next, until what they
- * leave is the same bytes, as nothing is to be said any more; and serves until the connections are
- * over, of which these are the clients' ends: they are read from to their end, and closed. The
- * successor is ready for something else then. Returns false if what was stored was refused: the
- * connections are closed, and nothing else has happened.
+ * Takes up what was stored, which is used up; hands it over from one to the next, which each take
+ * all of it, until what they leave is the same bytes, as nothing is to be said any more; and serves
+ * until the connections are over, of which these are the clients' ends: they are read from to their
+ * end, and closed. The successor is ready for something else then.
  */
-bool successor_inherit(struct successor *successor, struct handover_stored *stored, int *clients,
-		       size_t n);
+enum successor_taken successor_inherit(struct successor *successor, struct handover_stored *stored,
+				       int *clients, size_t n);
 
 /*
  * Makes a connection that does not block, the client's end first: a pair of Unix sockets, which
