@@ -340,7 +340,8 @@ static void connect_on_loopback(int ends[static 2])
 	/* A fuzzer has a timer that interrupts; once more, connect(2) goes on waiting. */
 	require(TEMP_FAILURE_RETRY(
 			connect(ends[0], (struct sockaddr *)&address, sizeof(address))) == 0);
-	ends[1] = TEMP_FAILURE_RETRY(accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
+	ends[1] = (int)TEMP_FAILURE_RETRY(
+		accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
 	require(ends[1] >= 0 && fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0);
 }
 
