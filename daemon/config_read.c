@@ -378,7 +378,6 @@ static struct place place_of(const struct reader *reader, const config_t *tree, 
 	return setting ? reading_place(&reader->reading, setting) : (struct place){0};
 }
 
-/* Reads a whole file. A listener takes over what the file says, wherever it says it. */
 /* Notes where a key of the file stands; when it is not there, in which file it is not. */
 static int note_place(const struct reader *reader, const config_t *tree, const char *key,
 		      char **ret_text)
@@ -399,6 +398,7 @@ static int note_place(const struct reader *reader, const config_t *tree, const c
 	return 0;
 }
 
+/* Reads a whole file. A listener takes over what the file says, wherever it says it. */
 static int read_file(struct reader *reader, const config_t *tree)
 {
 	const config_setting_t *listeners = config_lookup(tree, "listeners");
