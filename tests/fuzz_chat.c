@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#include "fuzz.h"
 #include "harness_hub.h"
 #include "util.h"
 
@@ -34,16 +35,6 @@ static const char config[] =
 	"chat: { admins = []; max_rooms_per_client = 4; max_requests = 8; "
 	"history: { max_messages = 20; }; "
 	"rooms: ( { name = \"ops\"; }, { name = \"loud\"; transforms = [ \"upper\" ]; } ); };";
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define require(condition) ((condition) ? (void)0 : fail(#condition, __LINE__))
-
-__attribute__((noreturn)) static void fail(const char *condition, int line)
-{
-	(void)fprintf(stderr, "fuzz_chat.c:%d: not: %s\n", line, condition);
-	abort();
-}
 
 /* A connection, from its client's side. */
 struct end {

@@ -10,15 +10,8 @@
 #include <string.h>
 
 #include "config.h"
+#include "fuzz.h"
 #include "util.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool condition)
-{
-	if (!condition)
-		abort();
-}
 
 static void check_problems(const struct config_problems *problems)
 {

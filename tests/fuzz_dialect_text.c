@@ -10,18 +10,11 @@
 #include <stdio.h>
 
 #include "dialect.h"
+#include "fuzz.h"
 #include "text.h"
 #include "util.h"
 
 enum { WAITING_MAX = 4 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool condition)
-{
-	if (!condition)
-		abort();
-}
 
 /* A connection, and requests of it that wait for their replies. */
 struct talk {

@@ -8,11 +8,10 @@
 #include <stdint.h>
 
 #include "frame.h"
+#include "fuzz.h"
 #include "util.h"
 
 enum { RULES = 2 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* What a whole input gave. */
 struct outcome {
@@ -20,12 +19,6 @@ struct outcome {
 	struct buffer ends;    /* of framing line and length: where each message ended */
 	enum frame_cut last;
 };
-
-static void require(bool condition)
-{
-	if (!condition)
-		abort();
-}
 
 static void outcome_add(struct outcome *outcome, const struct frame *frame)
 {

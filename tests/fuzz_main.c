@@ -15,9 +15,10 @@
 #include <sys/stat.h>
 
 #include "bytes.h"
+#include "fuzz.h"
 #include "util.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+/* Not every target has it. */
 __attribute__((weak)) void fuzz_expect(bool taken);
 
 static int replay_file(int directory, const char *name)

@@ -9,17 +9,10 @@
 #include <jansson.h>
 #include <stdint.h>
 
+#include "fuzz.h"
 #include "object.h"
 #include "object_members.h"
 #include "util.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool condition)
-{
-	if (!condition)
-		abort();
-}
 
 static bool same_text(const char *one, const char *other)
 {

@@ -9,18 +9,11 @@
 #include <jansson.h>
 #include <stdint.h>
 
+#include "fuzz.h"
 #include "payload.h"
 #include "util.h"
 
 enum { CHOICES = 1 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool condition)
-{
-	if (!condition)
-		abort();
-}
 
 static bool same(const struct buffer *a, const struct buffer *b)
 {

@@ -12,6 +12,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
+#include "fuzz.h"
 #include "peer.h"
 #include "session_transform.h"
 #include "util.h"
@@ -21,14 +22,6 @@ enum {
 	INPUT_BYTES = 4096,  /* a turn's: small, so that messages are cut by it */
 	TURNS_MAX = 1000000, /* more than any input can need: it must come to an end */
 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool condition)
-{
-	if (!condition)
-		abort();
-}
 
 /* The client and the connection that serves it. */
 struct stage {

@@ -8,18 +8,11 @@
 
 #include <stdint.h>
 
+#include "fuzz.h"
 #include "reference_transform.h"
 #include "text.h"
 
 enum { CHOICES = 2, STEPS_MAX = 4 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool condition)
-{
-	if (!condition)
-		abort();
-}
 
 /* A copy exactly as large as its content, so that a sanitizer sees what goes past its end. */
 static uint8_t *duplicate(const uint8_t *data, size_t size)

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "fuzz.h"
 #include "peer.h"
 #include "util.h"
 
@@ -18,14 +19,11 @@ enum {
 	HEIRS_MAX = 32,	  /* until nothing changes any more */
 };
 
-#define require(condition) ((condition) ? (void)0 : fail(#condition, __LINE__))
-
-__attribute__((noreturn)) static void fail(const char *condition, int line)
-{
-	(void)fprintf(stderr, "harness_successor.c:%d: not: %s (errno: %s)\n", line, condition,
-		      strerror(errno));
-	abort();
-}
+struct successor {
+	const char *config; /* borrowed */
+	struct server server;
+	unsigned echoes; /* that have come */
+};
 
 /* ---- the system ---- */
 
@@ -109,7 +107,7 @@ static void add_listeners(struct server *server)
 	}
 }
 
-void successor_start(struct successor *successor, const char *config)
+static void start(struct successor *successor, const char *config)
 {
 	struct server *server = &successor->server;
 
@@ -190,7 +188,7 @@ static void await_echo(struct successor *successor)
 		await_mail(successor);
 }
 
-void successor_stop(struct successor *successor)
+static void stop(struct successor *successor)
 {
 	struct server *server = &successor->server;
 
@@ -406,8 +404,8 @@ static void renew(struct successor *successor)
 {
 	const char *config = successor->config;
 
-	successor_stop(successor);
-	successor_start(successor, config);
+	stop(successor);
+	start(successor, config);
 }
 
 /* Has the next one take up what the last has left. */
@@ -423,8 +421,8 @@ static bool is_equal(const struct record *one, const struct record *other)
 	       memcmp(one->buffer.data, other->buffer.data, one->buffer.len) == 0;
 }
 
-enum successor_taken successor_inherit(struct successor *successor, struct handover_stored *stored,
-				       int *clients, size_t n)
+static enum successor_taken inherit_all(struct successor *successor, struct handover_stored *stored,
+					int *clients, size_t n)
 {
 	struct record before = {.failed = false}, record = {.failed = false};
 	enum successor_taken taken = take(successor, stored);
@@ -466,7 +464,11 @@ static size_t count_files(void)
 	return n;
 }
 
-size_t successor_count_files(size_t expected)
+/*
+ * Returns how many descriptors are open. Whoever asks the name service may have one for a while
+ * longer, so it waits until there are as many as expected; 0: as there are.
+ */
+static size_t await_files(size_t expected)
 {
 	size_t n = count_files();
 
@@ -475,4 +477,52 @@ size_t successor_count_files(size_t expected)
 		n = count_files();
 	}
 	return n;
+}
+
+/* ---- fuzz targets ---- */
+
+const char *__asan_default_options(void);
+
+/* Whatever numbers stand in an input, nobody asks for more memory than that. */
+const char *__asan_default_options(void)
+{
+	return "max_allocation_size_mb=64";
+}
+
+static struct successor ready;
+static size_t files; /* that were open at the beginning */
+static bool expects_all;
+
+void fuzz_expect(bool taken)
+{
+	expects_all = taken;
+}
+
+static void stop_ready(void)
+{
+	stop(&ready);
+}
+
+void successor_begin(const char *config)
+{
+	int ends[2];
+
+	if (!ready.server.hub) {
+		start(&ready, config);
+		(void)atexit(stop_ready);
+		/* Opens what all of these connections share. */
+		successor_connect(ends, false);
+		(void)close(ends[0]);
+		(void)close(ends[1]);
+	}
+	files = await_files(0);
+}
+
+enum successor_taken successor_inherit(struct handover_stored *stored, int *clients, size_t n)
+{
+	enum successor_taken taken = inherit_all(&ready, stored, clients, n);
+
+	require(taken == SUCCESSOR_ALL || !expects_all);
+	require(await_files(files) == files);
+	return taken;
 }
