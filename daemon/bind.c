@@ -31,16 +31,6 @@ static int set(int fd, int level, int option)
 	return setsockopt(fd, level, option, &(int){1}, sizeof(int)) < 0 ? -errno : 0;
 }
 
-static bool is_wildcard(const struct endpoint *endpoint)
-{
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&endpoint->socket;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&endpoint->socket;
-
-	if (endpoint->socket.ss_family == AF_INET6)
-		return IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr);
-	return endpoint->socket.ss_family == AF_INET && v4->sin_addr.s_addr == INADDR_ANY;
-}
-
 /*
  * A stream's options are inherited by its connections (tcp(7)): answers leave at once, and a peer
  * that has vanished is found out. A datagram socket that is bound to no address in particular is
@@ -54,7 +44,7 @@ int bind_adopt(const struct endpoint *endpoint, int fd)
 		r = set(fd, IPPROTO_TCP, TCP_NODELAY);
 		return r < 0 ? r : set(fd, SOL_SOCKET, SO_KEEPALIVE);
 	}
-	if (endpoint->transport == TRANSPORT_UNIX || !is_wildcard(endpoint))
+	if (endpoint->transport == TRANSPORT_UNIX || !endpoint_is_wildcard(endpoint))
 		return 0;
 	return endpoint->socket.ss_family == AF_INET6 ? set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO)
 						      : set(fd, IPPROTO_IP, IP_PKTINFO);

@@ -151,15 +151,6 @@ bool inherited_serves(const struct inherited_socket *socket, const char *listene
 		endpoint_equal(&any, endpoint));
 }
 
-static bool is_wildcard(const struct endpoint *endpoint)
-{
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&endpoint->socket;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&endpoint->socket;
-
-	return endpoint->socket.ss_family == AF_INET ? v4->sin_addr.s_addr == INADDR_ANY
-						     : IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr);
-}
-
 /*
  * Whether a socket is bound where it is wanted. To a service without a network, "*" seems to be of
  * IPv4 alone.
@@ -171,8 +162,9 @@ static bool is_bound_at(const struct endpoint *bound, const struct endpoint *wan
 	if (endpoint_equal(bound, wanted))
 		return true;
 	return wanted->transport != TRANSPORT_UNIX &&
-	       (endpoint_port(wanted) == 0 || (endpoint_port(bound) == endpoint_port(wanted) &&
-					       is_wildcard(bound) && is_wildcard(wanted)));
+	       (endpoint_port(wanted) == 0 ||
+		(endpoint_port(bound) == endpoint_port(wanted) && endpoint_is_wildcard(bound) &&
+		 endpoint_is_wildcard(wanted)));
 }
 
 bool inherited_is_at(const struct inherited *inherited, const char *name,

@@ -1,24 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "socket_clash.h"
 
-#include <netinet/in.h>
 #include <stdbool.h>
 
 #include "config_problem.h"
 
-static bool is_wildcard(const struct endpoint *endpoint)
-{
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&endpoint->socket;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&endpoint->socket;
-
-	return endpoint->socket.ss_family == AF_INET ? v4->sin_addr.s_addr == INADDR_ANY
-						     : IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr);
-}
-
 /* Whether the one takes its port on every address of the other's kind. */
 static bool covers(const struct endpoint *all, const struct endpoint *other)
 {
-	return is_wildcard(all) &&
+	return endpoint_is_wildcard(all) &&
 	       (all->dual_stack || all->socket.ss_family == other->socket.ss_family);
 }
 

@@ -67,8 +67,7 @@ static const struct in6_addr *ipv6_of(const struct endpoint *endpoint)
 
 static bool is_only_ipv6_wildcard(const struct endpoint *endpoint)
 {
-	return !endpoint->dual_stack && ipv6_of(endpoint) &&
-	       IN6_IS_ADDR_UNSPECIFIED(ipv6_of(endpoint));
+	return !endpoint->dual_stack && ipv6_of(endpoint) && endpoint_is_wildcard(endpoint);
 }
 
 /* Whether an address may come to the host only after its sockets were opened, as by DHCP. */

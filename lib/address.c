@@ -418,6 +418,16 @@ bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
 	}
 }
 
+bool endpoint_is_wildcard(const struct endpoint *endpoint)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&endpoint->socket;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&endpoint->socket;
+
+	if (endpoint->socket.ss_family == AF_INET6)
+		return IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr);
+	return endpoint->socket.ss_family == AF_INET && v4->sin_addr.s_addr == INADDR_ANY;
+}
+
 uint16_t endpoint_port(const struct endpoint *endpoint)
 {
 	switch (endpoint->socket.ss_family) {

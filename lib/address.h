@@ -56,6 +56,9 @@ struct endpoint {
  */
 bool endpoint_equal(const struct endpoint *a, const struct endpoint *b);
 
+/* Whether it is of all IPv4 or all IPv6 addresses; a Unix socket is of none. */
+bool endpoint_is_wildcard(const struct endpoint *endpoint);
+
 /* The port of a TCP or UDP endpoint, in the host's byte order; 0 for a Unix socket. */
 uint16_t endpoint_port(const struct endpoint *endpoint);
 
