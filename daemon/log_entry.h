@@ -95,9 +95,9 @@ struct log_entry {
 };
 
 enum log_form {
+	LOG_FORM_LINE,	  /* also before log_open() */
 	LOG_FORM_JOURNAL, /* fields, in the journal's native protocol */
-	LOG_FORM_LINE,
-	LOG_FORM_COLOUR, /* a line for a terminal */
+	LOG_FORM_COLOUR,  /* a line for a terminal */
 };
 
 /*
