@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -17,11 +18,13 @@ enum {
 	VERSION = 2,	       /* of the record, all that is in it included */
 	PAIRS_MAX = 128,       /* socket pairs, each with room for some thousands */
 	CLIENTS_MAX = 1 << 24, /* more than any process can have open */
+	FORGET_TRIES = 1000,   /* a millisecond each */
 	FDNAME_MAX = 128,      /* a listener's name is much shorter */
 };
 
 #define MAGIC	     UINT64_C(0x726f747265746f72) /* "rotretor", in either order of bytes */
 #define BARRIER_USEC (UINT64_C(10) * 1000 * 1000)
+#define FORGET_USEC  (UINT64_C(1000) * 1000)
 
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
@@ -447,4 +450,15 @@ void handover_done(struct handover *handover)
 void handover_forget(const char *name)
 {
 	(void)sd_notifyf(false, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+}
+
+void handover_await_forgotten(void)
+{
+	/* To ask for a sign takes a descriptor on the way as well, so that is refused as long as
+	   there are too many of them. */
+	for (unsigned i = 0; i < FORGET_TRIES; i++) {
+		if (sd_notify_barrier(false, FORGET_USEC) != -ETOOMANYREFS)
+			return;
+		(void)poll(NULL, 0, 1);
+	}
 }

@@ -97,6 +97,9 @@ int handover_store(const char *name, const int *fds, size_t n);
 /* Has the manager drop what it stores under a name. */
 void handover_forget(const char *name);
 
+/* Waits until the manager has dropped what it was told to. */
+void handover_await_forgotten(void);
+
 enum { HANDOVER_FDS_MAX = 253 }; /* descriptors that the kernel passes at a time (SCM_MAX_FD) */
 
 /*

@@ -3,9 +3,9 @@
 
 #include <string.h>
 
+#include "handover.h"
 #include "log.h"
 #include "util.h"
-#include "vault.h"
 
 /*
  * Sockets
@@ -46,9 +46,12 @@ static int begin(struct listeners *listeners, struct listening *listening)
 static int serve(struct listeners *listeners, struct listening *listening)
 {
 	char text[ADDRESS_TEXT_MAX];
-	int r = listening->served ? 0 : begin(listeners, listening);
+	int r;
 
-	if (r < 0 || listening->served)
+	if (listening->served)
+		return 0;
+	r = begin(listeners, listening);
+	if (r < 0)
 		return r;
 	listening->served = true;
 	log_write(LOG_LISTENING, &(struct log_about){.listener = listening->listener->name},
@@ -140,7 +143,7 @@ static void drop_unwanted(const struct config *config, struct inherited *inherit
 			n++;
 		}
 	if (n > 0)
-		vault_await_drop(); /* they are open as long as the manager has them */
+		handover_await_forgotten(); /* they are open as long as the manager has them */
 }
 
 int listeners_open(struct listeners *listeners, struct generation *generation,

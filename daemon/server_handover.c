@@ -174,7 +174,7 @@ static void close_vault(struct server *server)
 	if (!server->door.vault)
 		return;
 	vault_free(STEAL(server->door.vault));
-	vault_await_drop();
+	handover_await_forgotten();
 }
 
 /* Gives all to the service manager. Returns 0 or a negative errno. */
@@ -324,11 +324,6 @@ static void get_sockets(struct server *server, struct record_reader *reader, boo
 	LIST_FOR_EACH(listener, &server->listeners.all, struct listener, link)
 		if (wanted)
 			(void)listener_dress(listener, listener->config); /* what fails is logged */
-}
-
-static int compare_numbers(const void *a, const void *b)
-{
-	return COMPARE(*(const uint64_t *)a, *(const uint64_t *)b);
 }
 
 /* Whether each has a number of its own, and none that is still to be given: up to last. */

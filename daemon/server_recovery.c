@@ -111,11 +111,6 @@ struct numbers {
 	size_t n;
 };
 
-static int compare_numbers(const void *a, const void *b)
-{
-	return COMPARE(*(const uint64_t *)a, *(const uint64_t *)b);
-}
-
 static int sort_numbers(const struct vault_remains *remains, struct numbers *ret_numbers)
 {
 	const struct ledger *ledger = remains->ledger;

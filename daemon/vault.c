@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vault.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -10,10 +9,7 @@
 
 #include "util.h"
 
-#define BARRIER_USEC (UINT64_C(1000) * 1000)
-
 enum {
-	DROP_TRIES = 1000, /* a millisecond each */
 	PAIRS_MAX = 64,
 	SPARED = 1024,	   /* copies of what is over that are not worth the work */
 	RECENT_MAX = 1024, /* that come singly; a pair holds fewer, usually */
@@ -185,17 +181,6 @@ static void drop_pairs(struct pair *pairs, size_t n)
 		drop_pair(&pairs[i]);
 }
 
-void vault_await_drop(void)
-{
-	/* To ask for a sign takes a descriptor on the way as well, so that is refused as long as
-	   there are too many of them. */
-	for (unsigned i = 0; i < DROP_TRIES; i++) {
-		if (sd_notify_barrier(false, BARRIER_USEC) != -ETOOMANYREFS)
-			return;
-		(void)poll(NULL, 0, 1);
-	}
-}
-
 /* Begins anew with those that are not over. Returns 0, or -ENOMEM when all is as it was. */
 static int renew(struct vault *vault)
 {
@@ -217,7 +202,7 @@ static int renew(struct vault *vault)
 	if (r == -ETOOMANYREFS) {
 		/* The kernel bounds how many descriptors are queued: both at a time are too many.
 		   Whatever comes now finds those that are not in either pair lost. */
-		vault_await_drop();
+		handover_await_forgotten();
 		r = send_many(vault, entries + n - rest, rest, &rest);
 	}
 	if (r < 0)

@@ -29,9 +29,6 @@ struct ledger *vault_ledger(const struct vault *vault);
 /* Has the manager drop all of it. NULL is nothing. */
 void vault_free(struct vault *vault);
 
-/* Waits until the manager has dropped what it was told to drop. */
-void vault_await_drop(void);
-
 /* Keeps a connection's descriptor; whatever goes wrong has it end with the process. */
 void vault_keep(struct vault *vault, uint32_t entry, int fd);
 

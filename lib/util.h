@@ -9,6 +9,7 @@
  */
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -38,6 +39,12 @@
 		__auto_type compare_b_ = (b);                          \
 		(compare_a_ > compare_b_) - (compare_a_ < compare_b_); \
 	})
+
+/* For qsort(3) and its like, of numbers. */
+static inline int compare_numbers(const void *a, const void *b)
+{
+	return COMPARE(*(const uint64_t *)a, *(const uint64_t *)b);
+}
 
 /* Takes the value out of a variable that owns it, so that its cleanup leaves it alone. */
 #define STEAL(pointer)                           \
