@@ -244,6 +244,52 @@ END_TEST
 
 /* ---- against a server that has faults ---- */
 
+/* A server in a process of its own. */
+struct faulty {
+	pid_t pid;
+	int told[2]; /* owned */
+};
+
+/* Has serve, which does not return, serve a socket with this fault, and tell when that is over. */
+static void faulty_start(struct faulty *faulty, void (*serve)(int fd, int fault, int tell), int fd,
+			 int fault)
+{
+	const pid_t parent = getpid();
+
+	ck_assert_int_eq(pipe2(faulty->told, O_CLOEXEC), 0);
+	faulty->pid = fork();
+	ck_assert_int_ge(faulty->pid, 0);
+	if (faulty->pid == 0) {
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent)
+			serve(fd, fault, faulty->told[1]);
+		_exit(1);
+	}
+}
+
+static void faulty_wait(const struct faulty *faulty)
+{
+	char byte;
+
+	ck_assert_int_eq(read(faulty->told[0], &byte, 1), 1);
+}
+
+static void faulty_stop(struct faulty *faulty)
+{
+	ck_assert_int_eq(kill(faulty->pid, SIGKILL), 0);
+	ck_assert_int_eq(waitpid(faulty->pid, NULL, 0), faulty->pid);
+	closep(&faulty->told[0]);
+	closep(&faulty->told[1]);
+}
+
+/* One of this, and nothing of the others; "": nothing of any. */
+static void assert_counted(const struct tool *tool, const char *what)
+{
+	static const char *const counters[] = {"wrong", "dropped", "unanswered", "refused"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(counters); i++)
+		ck_assert_int_eq(count_all(tool, counters[i]), strcmp(counters[i], what) == 0);
+}
+
 enum {
 	HONEST = 200, /* bytes of a connection that it answers as it should */
 	PIECE = 1024,
@@ -271,7 +317,7 @@ static ssize_t spoil(enum fault fault, int fd, char *piece, ssize_t len)
 }
 
 /* Echoes; from its second connection on, the first being a question, with a fault in it. */
-static void serve(int listener, enum fault fault, int tell)
+static void serve(int listener, int fault, int tell)
 {
 	for (unsigned i = 0;; i++) {
 		CLEANUP(closep) int fd = accept(listener, NULL, NULL);
@@ -283,7 +329,7 @@ static void serve(int listener, enum fault fault, int tell)
 			bool now = !spoilt && (done += n) > HONEST;
 
 			if (now)
-				n = spoil(fault, fd, piece, n);
+				n = spoil((enum fault)fault, fd, piece, n);
 			(void)send(fd, piece, (size_t)n, MSG_NOSIGNAL); /* as above */
 			if (now)
 				(void)write(tell, "!", 1);
@@ -304,37 +350,23 @@ static const struct {
 
 START_TEST(test_fault)
 {
-	static const char *const counters[] = {"wrong", "dropped", "unanswered", "refused"};
-	char address[64], byte;
+	char address[64];
 	CLEANUP(closep) int listener = listen_anywhere(address);
 	const char *patience;
 	struct tool tool;
-	int told[2];
-	pid_t pid, parent = getpid();
+	struct faulty faulty;
 
-	ck_assert_int_eq(pipe2(told, O_CLOEXEC), 0);
-	pid = fork();
-	ck_assert_int_ge(pid, 0);
-	if (pid == 0) {
-		if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent)
-			serve(listener, faults[_i].fault, told[1]);
-		_exit(1);
-	}
+	faulty_start(&faulty, serve, listener, (int)faults[_i].fault);
 	/* Only who gets no answer makes use of patience. */
 	patience = faults[_i].fault == FAULT_IS_MUTE ? "1" : "30";
 	tool_start(&tool, WORDS("--seconds", "100", "--patience", patience, "--think", "2", "--mix",
 				"ping=1", "--length", address));
 	tool_wait_ready(&tool);
-	ck_assert_int_eq(read(told[0], &byte, 1), 1);
+	faulty_wait(&faulty);
 	tool_end(&tool, 1);
-	for (size_t i = 0; i < ARRAY_SIZE(counters); i++)
-		ck_assert_int_eq(count_all(&tool, counters[i]),
-				 strcmp(counters[i], faults[_i].counted) == 0);
+	assert_counted(&tool, faults[_i].counted);
 	json_decref(tool.report);
-	ck_assert_int_eq(kill(pid, SIGKILL), 0);
-	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
-	closep(&told[0]);
-	closep(&told[1]);
+	faulty_stop(&faulty);
 }
 END_TEST
 
@@ -344,7 +376,7 @@ enum datagram_fault { DATAGRAM_LATE, DATAGRAM_LOST, DATAGRAM_FALSE };
 
 /* Echoes; the fourth datagram, the first being a question, with a fault. Tells when that is over.
  */
-static void serve_datagrams(int fd, enum datagram_fault fault, int tell)
+static void serve_datagrams(int fd, int fault, int tell)
 {
 	enum { SPOILT = 3, OVER = 10 };
 	struct sockaddr_in sender;
@@ -374,41 +406,27 @@ START_TEST(test_datagrams)
 {
 	static const char *const counted[] = {
 		[DATAGRAM_LATE] = "", [DATAGRAM_LOST] = "dropped", [DATAGRAM_FALSE] = "wrong"};
-	static const char *const counters[] = {"wrong", "dropped", "unanswered", "refused"};
 	struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000001)};
 	CLEANUP(closep) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	socklen_t len = sizeof(here);
-	char address[64], byte;
+	char address[64];
 	struct tool tool;
-	int told[2];
-	pid_t pid, parent = getpid();
+	struct faulty faulty;
 
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&here, len), 0);
 	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&here, &len), 0);
 	(void)snprintf(address, sizeof(address), "udp://127.0.0.1:%u", ntohs(here.sin_port));
-	ck_assert_int_eq(pipe2(told, O_CLOEXEC), 0);
-	pid = fork();
-	ck_assert_int_ge(pid, 0);
-	if (pid == 0) {
-		if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent)
-			serve_datagrams(fd, (enum datagram_fault)_i, told[1]);
-		_exit(1);
-	}
+	faulty_start(&faulty, serve_datagrams, fd, _i);
 	tool_start(&tool,
 		   WORDS("--seconds", "100", "--think", "2", "--mix", "udp=1", "--udp", address));
 	tool_wait_ready(&tool);
-	ck_assert_int_eq(read(told[0], &byte, 1), 1);
+	faulty_wait(&faulty);
 	tool_end(&tool, *counted[_i] ? 1 : 0);
-	for (size_t i = 0; i < ARRAY_SIZE(counters); i++)
-		ck_assert_int_eq(count_all(&tool, counters[i]),
-				 strcmp(counters[i], counted[_i]) == 0);
+	assert_counted(&tool, counted[_i]);
 	if (_i != DATAGRAM_FALSE)
 		ck_assert_int_gt(count_all(&tool, "resends"), 0);
 	json_decref(tool.report);
-	ck_assert_int_eq(kill(pid, SIGKILL), 0);
-	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
-	closep(&told[0]);
-	closep(&told[1]);
+	faulty_stop(&faulty);
 }
 END_TEST
 

@@ -120,6 +120,15 @@ static void start(struct server *server, const char *config, int error_output)
 	start_by(server_start, server, config, error_output);
 }
 
+/* What stands for the journal's stream where nothing is to be seen of it. */
+static int open_null(void)
+{
+	int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	ck_assert_int_ge(fd, 0);
+	return fd;
+}
+
 /* Connects to listener a, which is on a Unix socket. */
 static int connect_a(const struct server *server)
 {
@@ -290,8 +299,7 @@ START_TEST(a_connection_has_a_story)
 
 	if (journal < 0)
 		return;
-	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	ck_assert_int_ge(null, 0);
+	null = open_null();
 	start_chat(&server, "", journal, null);
 	chatter_open(&anna, &server, "chat", "tcp:");
 	expect_ok(&anna, "{'op':'hello','nick':'anna'}");
@@ -351,8 +359,7 @@ START_TEST(who_is_cut_off_has_a_name)
 
 	if (journal < 0)
 		return;
-	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	ck_assert_int_ge(null, 0);
+	null = open_null();
 	start_chat(&server, "workers = 2; timeouts: { message = \"100ms\"; drain = \"200ms\"; };",
 		   journal, null);
 	chatter_enter(&anna, &server, "anna", "lobby");
@@ -475,8 +482,7 @@ START_TEST(a_full_journal_holds_up_nobody)
 
 	if (journal < 0)
 		return;
-	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	ck_assert_int_ge(null, 0);
+	null = open_null();
 	ck_assert_int_eq(setsockopt(journal, SOL_SOCKET, SO_RCVBUF, &(int){4096}, sizeof(int)), 0);
 	start(&server, many_clients, null);
 	serve_clients(&server, CLIENTS);
@@ -508,8 +514,7 @@ START_TEST(a_journal_may_be_restarted)
 
 	if (!make_place())
 		return;
-	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	ck_assert_int_ge(null, 0);
+	null = open_null();
 	start(&server, many_clients, null); /* before there is any */
 	serve_clients(&server, 1);
 	old = take_place();
