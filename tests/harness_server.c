@@ -405,6 +405,20 @@ static uint64_t number_of(const char *line, const char *label)
 	return found ? strtoull(found + strlen(text), NULL, 10) : 0;
 }
 
+/*
+ * Finds where a summary begins, with the line about the whole daemon: no name stands before it, but
+ * the time. NULL: there is none yet.
+ */
+static char *find_summary(char *log)
+{
+	static const char first[] = " summary: clients now: ";
+
+	for (char *at = strstr(log, first); at; at = strstr(at + 1, first))
+		if (at > log && at[-1] >= '0' && at[-1] <= '9')
+			return at;
+	return NULL;
+}
+
 uint64_t server_counter(struct server *server, const char *listener, const char *label)
 {
 	uint64_t deadline = harness_now() + (uint64_t)harness_patience();
@@ -417,7 +431,9 @@ uint64_t server_counter(struct server *server, const char *listener, const char 
 	server_signal(server, SIGUSR1);
 	for (;;) {
 		CLEANUP(freep) char *log = file_read(server->log);
-		char *found = strstr(log + seen, start);
+		/* The end of the last summary may come only now. */
+		char *begun = find_summary(log + seen),
+		     *found = begun ? strstr(begun, start) : NULL;
 		char *end = found ? strchr(found, '\n') : NULL;
 
 		if (end) {
