@@ -4,7 +4,6 @@
 /* What fuzz targets share: what libFuzzer, or fuzz_main.c in its place, calls, and a check. */
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -12,10 +11,6 @@
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* A target that has this is told of each input of fuzz_main.c whether it is to be taken as right.
- */
-void fuzz_expect(bool taken);
 
 /* Aborts, and says where and why, unless the condition is true. */
 #define require(...) ((__VA_ARGS__) ? (void)0 : fuzz_fail(#__VA_ARGS__, __FILE__, __LINE__))

@@ -18,7 +18,6 @@
 #include "fuzz.h"
 #include "util.h"
 
-/* Not every target has it. */
 __attribute__((weak)) void fuzz_expect(bool taken);
 
 static int replay_file(int directory, const char *name)

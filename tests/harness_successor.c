@@ -482,6 +482,7 @@ static size_t await_files(size_t expected)
 /* ---- fuzz targets ---- */
 
 const char *__asan_default_options(void);
+void fuzz_expect(bool taken); /* called by fuzz_main.c */
 
 /* Whatever numbers stand in an input, nobody asks for more memory than that. */
 const char *__asan_default_options(void)
