@@ -167,7 +167,7 @@ class Lifecycle(check.Case):
         self.assertGreaterEqual(self.stop_and_measure(), 1)
 
     def test_drains_longer_than_the_service_manager_waits(self):
-        self.drop_in("TimeoutStopSec=2s\n")
+        self.drop_in("TimeoutStopSec=4s\n")
         self.have_deaf_client("5s")
         self.assertGreaterEqual(self.stop_and_measure(), 5)
         self.assertNotIn("timed out", " ".join(entry["MESSAGE"] for entry in journal()))
